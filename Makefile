@@ -1,0 +1,94 @@
+# Every target makes its own .venv from nothing but Python >= 3.11. README.md has the plain commands beside these.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Another interpreter: make PYTHON=python3.11 VENV=.venv-3.11 test
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
+# Where the real servers of `make test-real` are installed.
+export MODEL_EXPORTER_REAL ?= $(CURDIR)/.real
+# The installed state is named by what it was made from: a new pin or a new range installs again, nothing else does.
+STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | tr -cd '0-9')
+LINTED := exporter tests benchmarks
+# Options for pytest: make test ARGS="-k verdict -x"
+ARGS ?=
+
+.PHONY: help
+help: ## what can be made (this list)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(STAMP) ## the .venv, with the pinned versions; all other targets begin with it
+
+$(STAMP):
+	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 was found (tried python3.13, python3.12, python3.11, python3)." >&2; \
+		echo "Install one, or name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is not Python >= 3.11; name another: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Making $(VENV) with $$($(PYTHON) --version) (once; about half a minute)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-compile --no-deps -r constraints.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-build-isolation --no-deps -e .
+	@$(BIN)/python -m pip check --disable-pip-version-check
+	@rm -f $(VENV)/.installed-* && touch $@
+
+.PHONY: demo
+demo: $(STAMP) ## fake model servers and the exporter watching them: look around, end with Ctrl-C
+	@$(BIN)/model-exporter demo
+
+.PHONY: test
+test: $(STAMP) ## the unit tests, with coverage
+	@$(BIN)/python -m pytest -m "not real and not bench" --cov --cov-report=term $(ARGS)
+
+.PHONY: unit
+unit: $(STAMP) # the unit tests alone, as `check` and CI's second Python run them
+	@$(BIN)/python -m pytest -m "not real and not bench" -q $(ARGS)
+
+.PHONY: lint
+lint: $(STAMP) ## format, lint, types, floors between rooms, generated files in step
+	@$(BIN)/ruff format --check $(LINTED)
+	@$(BIN)/ruff check $(LINTED)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@test ! -e exporter/reference.py || $(BIN)/python -m exporter.reference --check
+
+.PHONY: check
+check: lint unit ## all of `lint`, then the unit tests: what a change must pass
+
+.PHONY: format
+format: $(STAMP) ## put the code into shape
+	@$(BIN)/ruff check --fix-only --quiet $(LINTED)
+	@$(BIN)/ruff format $(LINTED)
+
+.PHONY: test-real
+test-real: $(STAMP) ## install real model servers, watch them through a real Prometheus (1 GB, 3 minutes)
+	@sh tests/real/servers/install.sh
+	@$(BIN)/python -m pytest -m real tests/real $(ARGS)
+
+.PHONY: bench
+bench: $(STAMP) ## CPU per probe beside Debian's blackbox_exporter, schedule, memory, cost of a scrape (6 minutes)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: dist
+dist: $(STAMP) ## the source distribution and the wheel, in dist/
+	@$(BIN)/hatchling build
+
+.PHONY: pins
+pins: ## new constraints.txt: the newest versions that the ranges in pyproject.toml allow
+	@rm -rf $(VENV)-pins && $(PYTHON) -m venv $(VENV)-pins
+	@$(VENV)-pins/bin/python -m pip install --quiet --upgrade pip
+	@$(VENV)-pins/bin/python -m pip install --quiet '.[fast,terminal]' --group dev
+	@sed -n '/^#/p' constraints.txt > constraints.new
+	@$(VENV)-pins/bin/python -m pip freeze --exclude model-exporter | tr '_A-Z' '-a-z' | LC_ALL=C sort >> constraints.new
+	@mv constraints.new constraints.txt && rm -rf $(VENV)-pins && git --no-pager diff --stat -- constraints.txt
+
+.PHONY: clean
+clean: ## remove everything that was made, the .venv and the real servers included
+	rm -rf $(VENV) $(VENV)-* $(MODEL_EXPORTER_REAL) .bench dist build .coverage htmlcov \
+		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find exporter tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

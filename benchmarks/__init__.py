@@ -1,0 +1,1 @@
+"""What the exporter costs, measured beside its peer: `python -m benchmarks` (or `make bench`). Linux only."""

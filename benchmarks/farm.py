@@ -1,0 +1,77 @@
+"""The farm of cheap model servers: built from farm.c, run as a process of its own."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+SOURCE = Path(__file__).with_name("farm.c")
+TARGETS = 1000
+
+
+class Arrivals(NamedTuple):
+    """What the farm saw since the last reset. Deviations of the gaps between requests from the interval, seconds."""
+
+    requests: int
+    gaps: int
+    p50: float
+    p99: float
+    worst: float
+
+
+def build(folder: Path) -> Path:
+    """Compile the farm; a clear message where there is no C compiler."""
+    compiler = next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
+    if compiler is None:
+        raise SystemExit("bench: needs a C compiler for the farm of fake servers (apt-get install gcc libc6-dev)")
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / "farm"
+    subprocess.run([compiler, "-O2", "-Wall", "-o", program, SOURCE], check=True)
+    return program
+
+
+class Farm:
+    """`TARGETS` addresses that answer every request with a 200."""
+
+    def __init__(self, program: Path, port: int, core: int) -> None:
+        self.urls = [f"http://127.1.{i // 250}.{i % 250 + 1}:{port}/health" for i in range(TARGETS)]
+        self._process = subprocess.Popen(
+            ["taskset", "-c", str(core), program, str(port), str(TARGETS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._answer() == "ready"
+
+    def reset(self, interval: float) -> None:
+        """Forget what was seen; compare gaps with this interval from now on."""
+        self._say(f"reset {round(interval * 1e6)}")
+        assert self._answer() == "ok"
+
+    def report(self) -> Arrivals:
+        """What was seen since the last reset."""
+        self._say("report")
+        requests, gaps, p50, p99, worst = map(int, self._answer().split())
+        return Arrivals(requests, gaps, p50 / 1e6, p99 / 1e6, worst / 1e6)
+
+    def _say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline().strip()
+        if not line:
+            raise SystemExit(f"bench: the farm ended with {self._process.wait()}")
+        return line
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()

@@ -1,0 +1,473 @@
+"""The one file that knows every room: it builds, joins, runs, reloads and supervises."""
+
+import asyncio
+import contextlib
+import gc
+import hashlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from exporter import __version__, log, protocols
+from exporter.config import build, loader
+from exporter.contracts import Exchange
+from exporter.engine import Engine, Limits
+from exporter.engine.findings import Findings
+from exporter.ledger import Ledger
+from exporter.metrics.exposition import Exposition
+from exporter.model.job import Job, Kind
+from exporter.model.observation import Detection
+from exporter.model.result import Result
+from exporter.model.state import State, StateChange
+from exporter.rollout.wait import Gate, GateVerdict
+from exporter.transport import Transport
+from exporter.web.connection import Runner
+from exporter.web.doors import Doors
+from exporter.web.server import make_app
+
+logger = logging.getLogger("exporter")
+
+DEFAULT_PORT = 10838
+USER_AGENT = f"model-exporter/{__version__}"
+#: Seconds between the first finding of `auto` and the reconcile that applies all there are.
+_SETTLE = 0.05
+#: Seconds between two looks of `wait`.
+_LOOK = 0.2
+#: Seconds a changed file must stay as it is before it is loaded.
+_DEBOUNCE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line decides. Durations in seconds; `shard` is (index from 0, count)."""
+
+    config: tuple[Path, ...] = ()
+    targets: tuple[str, ...] = ()
+    listen: tuple[tuple[str, int], ...] = (("", DEFAULT_PORT),)
+    reload_interval: float = 10.0
+    shutdown_grace: float = 5.0
+    external_url: str = ""
+    route_prefix: str = ""
+    shard: tuple[int, int] | None = None
+
+
+class CannotListen(Exception):
+    """An address of `--listen` is not to be had. The message names it and says why."""
+
+
+class Daemon:
+    """The exporter, running: `start`, then `stop`. Everything it needs is built from `options`."""
+
+    def __init__(self, options: Options, on_result: Callable[[Result], None] | None = None) -> None:
+        self.options = options
+        self._on_result = on_result
+        #: The jobs in force.
+        self.jobs: list[Job] = []
+        self.addresses: list[tuple[str, int]] = []
+        self._built = self._load()
+        self.ledger = Ledger(self._built.bounds)
+        self.transport = Transport(user_agent=USER_AGENT)
+        self.engine = Engine(
+            ledger=self.ledger,
+            open_exchange=self._open_exchange,
+            limits=_limits(self._built),
+            on_change=self._changed,
+            on_result=self._finished,
+        )
+        self.exposition = Exposition(self.ledger)
+        self._findings = Findings(build.jobs_for_detection)
+        self._flagged = [job for url in options.targets for job in build.jobs_for_url(url)]
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reload_lock = asyncio.Lock()
+        self._reload_wanted = asyncio.Event()
+        self._apply_wanted = asyncio.Event()
+        self._digest = b""
+        self._stopping = False
+        self._runner: web.AppRunner | None = None
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen, then probe. Raises CannotListen."""
+        self._digest = await asyncio.to_thread(_digest, self.options.config)
+        await self._listen()
+        self._reloaded(ok=True)
+        self._apply()
+        _freeze()
+        self._supervise("wheel", self.engine.run)
+        self._supervise("reload", self._reload_when_asked)
+        self._supervise("detection", self._apply_findings)
+        if self.options.config and self.options.reload_interval > 0:
+            self._supervise("watcher", self._watch)
+
+    async def stop(self) -> None:
+        """Answer not-ready at once, let runs in flight end within the grace, then close everything."""
+        self._stopping = True
+        await self.engine.drain(self.options.shutdown_grace)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self.transport.close()
+
+    @property
+    def ready(self) -> bool:
+        """The config is loaded and the wheel turns."""
+        return self.engine.turning and not self._stopping
+
+    def reload_soon(self) -> None:
+        """Ask for a reload; several askers before it starts are served by one."""
+        self._reload_wanted.set()
+
+    async def _listen(self) -> None:
+        options = self.options
+        application = make_app(self._doors(), route_prefix=options.route_prefix, external_url=options.external_url)
+        self._runner = Runner(application)
+        await self._runner.setup()
+        for host, port in options.listen:
+            try:
+                await web.TCPSite(self._runner, host or None, port, reuse_address=True).start()
+            except (OSError, OverflowError) as error:
+                await self._runner.cleanup()
+                reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+                raise CannotListen(f"cannot listen on {host or '*'}:{port}: {reason}") from error
+        self.addresses = [address[:2] for address in self._runner.addresses]
+
+    def _doors(self) -> Doors:
+        return Doors(
+            ledger=self.ledger,
+            exposition=self.exposition,
+            healthy=lambda: True,
+            ready=lambda: self.ready,
+            reload=lambda: asyncio.shield(asyncio.ensure_future(self.reload())),
+            config=lambda: build.dump(self._built),
+            on_demand=lambda: self._built.on_demand,
+            jobs_for=lambda url, module, model, probe: build.jobs_for_module(
+                self._built.file, module, url, model, probe
+            ),
+            resolve=lambda host: self.transport.resolve(host, 0),
+            run=self.engine.once,
+        )
+
+    # --- config -------------------------------------------------------------------------------------------------
+
+    def _load(self) -> build.Built:
+        """Before the loop matters: read at once, without the collector walking a tree that is soon dropped."""
+        gc.disable()
+        try:
+            paths = self.options.config
+            loaded = loader.load(paths) if paths else loader.load_values({"targets": []}, name="--target")
+            _warn(loaded)
+            return build.build(loaded.file)
+        finally:
+            gc.enable()
+
+    async def reload(self) -> list[str]:
+        """Load the files again and apply them; on problems, which are returned, everything stays as it was."""
+        if not self.options.config:
+            return []
+        async with self._reload_lock:
+            digest = await asyncio.to_thread(_digest, self.options.config)
+            try:
+                loaded = await loader.load_in_child(self.options.config)
+                self._built = await build.build_in_slices(loaded.file)
+            except loader.ConfigError as error:
+                self._digest = digest
+                self._reloaded(ok=False)
+                problems = [str(problem) for problem in error.problems]
+                for problem in problems:
+                    log.event(logger, logging.ERROR, "config not loaded, the old one stays", problem=problem)
+                return problems
+            _warn(loaded)
+            self._digest = digest
+            self.engine.limits = _limits(self._built)
+            self._apply()
+            self._reloaded(ok=True)
+            _freeze()
+            log.event(logger, logging.INFO, "config loaded", targets=len(self.ledger.targets))
+            return []
+
+    def _reloaded(self, *, ok: bool) -> None:
+        own = self.ledger.own
+        own.reloads["success" if ok else "failure"] += 1
+        own.reload_successful = ok
+        if ok:
+            own.reload_success_at = time.time()
+
+    # --- jobs ---------------------------------------------------------------------------------------------------
+
+    def _apply(self) -> None:
+        """Hand the engine every job that should exist: start, reload and findings all come through here."""
+        jobs: list[Job] = []
+        detecting: set[str] = set()
+        sources: dict[str, set[str]] = {"config": set(), "flag": set()}
+        for source, job in self._configured():
+            name = job.target.name
+            sources[source].add(name)
+            if job.kind is Kind.DETECT:
+                detecting.add(name)
+                jobs += self._findings.jobs(job)
+            else:
+                jobs.append(job)
+        self._findings.keep(detecting)
+        self.jobs = jobs
+        self.engine.reconcile(jobs)
+        self.ledger.own.targets = {source: len(names) for source, names in sources.items() if names}
+
+    def _configured(self) -> Iterator[tuple[str, Job]]:
+        shard = self.options.shard
+        for source, jobs in (("config", self._built.jobs), ("flag", self._flagged)):
+            for job in jobs:
+                if shard is None or _shard(job.target.name, shard[1]) == shard[0]:
+                    yield source, job
+
+    def _finished(self, result: Result) -> None:
+        """Every run ends up here: what `auto` found, and whether it still holds."""
+        if self._on_result is not None:
+            self._on_result(result)
+        if result.observation.detected is not None:
+            self._learn(result)
+        elif (question := self._findings.doubt(result)) is not None:
+            self._spawn(self._ask_again(question))
+
+    def _learn(self, result: Result) -> None:
+        detection = result.observation.detected
+        if detection is not None and self._findings.learn(result):
+            self._apply_wanted.set()
+            log.event(
+                logger, logging.INFO, "server found", target=result.job.target.name, protocol=detection.protocol,
+                server=detection.server, why=detection.why,
+            )  # fmt: skip
+
+    async def _ask_again(self, question: Job) -> None:
+        self._learn(await self.engine.once(question))
+
+    async def _apply_findings(self) -> None:
+        while True:
+            await self._apply_wanted.wait()
+            await asyncio.sleep(_SETTLE)  # findings of many targets are applied together
+            self._apply_wanted.clear()
+            self._apply()
+
+    def _open_exchange(self, job: Job, deadline: float, trace_id: str) -> Exchange:
+        record = self.ledger.targets.get(job.target.name)
+        endpoint = job.target.endpoint
+        return self.transport.exchange(
+            endpoint,
+            deadline=deadline,
+            trace_id=trace_id,
+            memory=record.memory if record else {},
+            keep=job.key if endpoint.keep_alive else None,
+            addresses=endpoint.addresses,
+        )
+
+    def _changed(self, change: StateChange) -> None:
+        level = logging.INFO if change.verdict.state in (State.HEALTHY, State.UNKNOWN) else logging.WARNING
+        log.event(
+            logger, level, "state changed", target=change.target, model=change.model,
+            **{"from": change.before, "to": change.verdict.state},
+            reason=change.verdict.reason or "", detail=change.verdict.detail,
+        )  # fmt: skip
+
+    # --- components ---------------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _supervise(self, component: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Keep a component running: one that crashes is logged, counted and started again with backoff."""
+
+        async def keep_running() -> None:
+            wait = 1.0
+            while True:
+                started = time.monotonic()
+                try:
+                    await run()
+                except Exception:
+                    logger.exception("component crashed, starting it again", extra={"fields": {"component": component}})
+                    self.ledger.own.internal_errors[component] += 1
+                self.ledger.own.component_restarts[component] += 1
+                wait = 1.0 if time.monotonic() - started > 60 else min(60.0, wait * 2)
+                await asyncio.sleep(wait)
+
+        self._spawn(keep_running())
+
+    async def _reload_when_asked(self) -> None:
+        while True:
+            await self._reload_wanted.wait()
+            self._reload_wanted.clear()
+            await self.reload()
+
+    async def _watch(self) -> None:
+        """Reload when the files' content changed, also through a swapped symlink; a half-written file is waited for."""
+        while True:
+            await asyncio.sleep(self.options.reload_interval)
+            digest = await asyncio.to_thread(_digest, self.options.config)
+            while digest != self._digest:
+                await asyncio.sleep(_DEBOUNCE)
+                again = await asyncio.to_thread(_digest, self.options.config)
+                if again == digest:
+                    await self.reload()
+                    break
+                digest = again
+
+
+def _warn(loaded: loader.Loaded) -> None:
+    for warning in loaded.warnings:
+        log.event(logger, logging.WARNING, "config warning", problem=str(warning))
+
+
+def _limits(built: build.Built) -> Limits:
+    return Limits(concurrency=built.limits.concurrency, per_host=built.limits.per_host)
+
+
+def _digest(paths: Sequence[Path]) -> bytes:
+    """Of the files' content; a file that cannot be read counts as its error."""
+    total = hashlib.sha256()
+    for path in paths:
+        try:
+            content = path.read_bytes() if path.is_file() else b"not a file"
+        except OSError as error:
+            content = str(error).encode()
+        total.update(hashlib.sha256(content).digest())
+    return total.digest()
+
+
+def _shard(name: str, count: int) -> int:
+    """Which of `count` shards a target belongs to; a new shard takes its share and moves nothing else (rendezvous)."""
+    return max(range(count), key=lambda shard: hashlib.blake2b(f"{shard}/{name}".encode(), digest_size=8).digest())
+
+
+def _freeze() -> None:
+    """Collect once now, and keep what is left out of later collections: they would stall the loop."""
+    gc.collect()
+    gc.freeze()
+
+
+async def run(options: Options, started: Callable[[Daemon], None] | None = None) -> int:
+    """The daemon, until SIGTERM or SIGINT. Returns the exit code; raises ConfigError and CannotListen.
+
+    A second signal ends the process without waiting for runs in flight.
+    """
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    daemon = Daemon(options)
+
+    def asked_to_stop() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked_to_stop)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon)
+    await daemon.start()
+    log.event(
+        logger, logging.INFO, "listening", addresses=",".join(f"{host}:{port}" for host, port in daemon.addresses),
+        targets=len(daemon.ledger.targets), version=__version__,
+    )  # fmt: skip
+    if started is not None:
+        started(daemon)
+    try:
+        await stop.wait()
+    finally:
+        log.event(logger, logging.INFO, "stopping", grace=options.shutdown_grace)
+        await daemon.stop()
+    return 0
+
+
+def run_blocking(options: Options, started: Callable[[Daemon], None] | None = None) -> int:
+    """`run` on uvloop where it is installed (the extra `fast`), else on asyncio's own loop."""
+    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    with contextlib.suppress(ImportError):
+        from uvloop import new_event_loop as factory
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(run(options, started))
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReport:
+    """What asking a target once found. `detection` is None when the protocol was named, or when nothing was found."""
+
+    detection: Detection | None
+    results: list[Result]
+
+
+async def probe(
+    url: str,
+    *,
+    protocol: str = "auto",
+    model: str = "",
+    kinds: Sequence[Kind] = (),
+    stream: bool = False,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+) -> ProbeReport:
+    """Ask a target once: all probes at the same time, each with its own attempts.
+
+    `kinds` names the probes (the protocol's default set when empty), `stream` adds one, `settings` holds a probe's own
+    keys by its name. Raises ConfigError when they make no sense together.
+    """
+    detection: Detection | None = None
+    transport = Transport(user_agent=USER_AGENT)
+    memory: dict[str, Any] = {}
+    engine = Engine(
+        ledger=Ledger(),
+        open_exchange=lambda job, deadline, trace_id: transport.exchange(
+            job.target.endpoint, deadline=deadline, trace_id=trace_id, memory=memory
+        ),
+        limits=Limits(),
+        on_change=lambda change: None,
+        on_result=lambda result: None,
+    )
+    try:
+        if protocol == "auto":
+            asked = [await engine.once(job) for job in build.jobs_for_url(url, model=model)]
+            detection = asked[0].observation.detected
+            if detection is None:
+                return ProbeReport(None, asked)
+            protocol = detection.protocol
+        names = [str(kind) for kind in kinds] or None
+        if stream and not kinds:
+            default = detection.probes if detection else protocols.load(protocol).default_kinds
+            names = [*map(str, default), "stream"]
+        elif names is None and detection is not None:
+            names = list(detection.probes)
+        jobs = build.jobs_for_url(url, protocol=protocol, model=model, probes=names, settings=settings)
+        return ProbeReport(detection, list(await asyncio.gather(*(engine.once(job) for job in jobs))))
+    finally:
+        await transport.close()
+
+
+async def wait(
+    options: Options,
+    *,
+    select: Sequence[tuple[str, str]] = (),
+    consecutive: int = 1,
+    timeout: float = 60.0,
+    on_update: Callable[[GateVerdict], None] = lambda verdict: None,
+) -> GateVerdict:
+    """Watch the configured targets until every selected one is good, or until the timeout; returns the last verdict."""
+    daemon = Daemon(options, on_result=lambda result: gate.feed(result))
+    gate = Gate(since=daemon.ledger.clock(), consecutive=consecutive, select=select)
+    until = daemon.ledger.clock() + timeout
+    await daemon.start()
+    try:
+        while True:
+            gate.watch(daemon.jobs)
+            verdict = gate.verdict(lambda name: daemon.ledger.targets[name].verdict)
+            on_update(verdict)
+            if verdict.ready or daemon.ledger.clock() >= until:
+                return verdict
+            await asyncio.sleep(min(_LOOK, max(0.0, until - daemon.ledger.clock())))
+    finally:
+        await daemon.stop()

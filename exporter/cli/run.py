@@ -1,0 +1,121 @@
+"""`model-exporter run`: the exporter itself."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from exporter import log
+from exporter.cli import errors, options
+from exporter.cli.command import Command
+
+#: How blackbox_exporter's hands write our options, and one of its log levels. Not shown in the help.
+_ALIASES = {
+    "config.file": "config",
+    "web.listen-address": "listen",
+    "log.level": "log-level",
+    "log.format": "log-format",
+    "warn": "warning",
+}
+
+
+@click.command(
+    "run",
+    cls=Command,
+    short_help="Watch models and serve /metrics: the exporter itself.",
+    context_settings={"token_normalize_func": lambda name: _ALIASES.get(name, name)},
+    examples=(
+        "model-exporter run --target http://127.0.0.1:8000",
+        "model-exporter run --config models.yml --listen 127.0.0.1:10838",
+    ),
+)
+@options.config()
+@options.option("--target", multiple=True, metavar="URL", help="Watch this url too; what it is is found out.")
+@options.option(
+    "--listen",
+    type=options.Address(),
+    multiple=True,
+    default=[":10838"],
+    show_default=":10838, all addresses",
+    metavar="ADDR:PORT",
+    help="Where to serve; can be repeated.",
+)
+@options.option(
+    "--shard",
+    type=options.Shard(),
+    metavar="I/N",
+    help="Watch only part I of N of the targets, counted from 0.",
+)
+@options.option(
+    "--reload-interval",
+    type=options.Duration(),
+    default="10s",
+    show_default=True,
+    metavar="D",
+    help="How often to look whether the config changed; 0 for never.",
+)
+@options.option(
+    "--shutdown-grace",
+    type=options.Duration(),
+    default="5s",
+    show_default=True,
+    metavar="D",
+    help="How long probes under way may take to end after SIGTERM.",
+)
+@options.option(
+    "--external-url", type=options.Url(), default="", metavar="U", help="The address people reach the exporter at."
+)
+@options.option(
+    "--route-prefix", type=options.RoutePrefix(), default="", metavar="P", help="A path to serve everything under."
+)
+@options.option(
+    "--log-level",
+    type=click.Choice(log.LEVELS),
+    default="info",
+    show_default=True,
+    help="The least important lines to log.",
+)
+@options.option(
+    "--log-format",
+    type=click.Choice(("logfmt", "json")),
+    default="logfmt",
+    show_default=True,
+    help="How log lines are written; they go to standard error.",
+)
+def command(
+    config: tuple[Path, ...],
+    target: tuple[str, ...],
+    listen: tuple[tuple[str, int], ...],
+    shard: tuple[int, int] | None,
+    reload_interval: float,
+    shutdown_grace: float,
+    external_url: str,
+    route_prefix: str,
+    log_level: str,
+    log_format: log.Format,
+) -> None:
+    """Watch models and serve what is found at /metrics, until SIGTERM.
+
+    Give a config file, urls, or both. SIGHUP and changed content load the config again; a wrong config changes
+    nothing, and is told in the log and in a metric.
+    """
+    if not config and not target:
+        raise click.UsageError(
+            "There is nothing to watch. Give --config FILE or --target URL; "
+            "`model-exporter init URL` writes a config, `model-exporter demo` needs neither."
+        )
+    log.configure(log_level, log_format)
+    from exporter import app
+
+    chosen = app.Options(
+        config=config,
+        targets=target,
+        listen=listen,
+        reload_interval=reload_interval,
+        shutdown_grace=shutdown_grace,
+        external_url=external_url,
+        route_prefix=route_prefix,
+        shard=shard,
+    )
+    with errors.told(config):
+        sys.exit(app.run_blocking(chosen))

@@ -1,0 +1,301 @@
+"""Settings to targets and jobs: the only place where a job is made."""
+
+import asyncio
+import hashlib
+import pickle
+import time
+import zlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from exporter import protocols
+from exporter.config import hosts, loader
+from exporter.config.dump import dump as config_dump
+from exporter.config.merge import AUTO, Merged, MergedProbe, Merger
+from exporter.config.models import File, OnDemand
+from exporter.config.models import Limits as Limits
+from exporter.config.own_keys import OwnKeys, Validated, digest, load
+from exporter.contracts import ModelProtocol
+from exporter.ledger import Bounds
+from exporter.model.endpoint import Endpoint
+from exporter.model.job import Job, Kind, Scope
+from exporter.model.observation import Detection, Observation
+from exporter.model.target import Target
+
+#: Seconds that `build_in_slices` works before it lets the loop go on.
+_SLICE = 0.002
+#: Targets built at a time; ten take about a millisecond.
+_BATCH = 10
+#: Targets packed at a time.
+_PACK = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a file stands for. `file` is the file without its targets: what `/probe` needs of it. `packed` are the
+    targets as `dump` needs them, 20 bytes each where they are much alike.
+    """
+
+    jobs: list[Job]
+    limits: Limits
+    bounds: Bounds
+    on_demand: OnDemand
+    file: File
+    packed: tuple[bytes, ...] = field(repr=False)
+
+
+class CredentialsDenied(ValueError):
+    """`/probe` asked for a module's credentials to go to a host that nothing allows. The message names the key."""
+
+
+def build(file: File) -> Built:
+    """Every job of a file that `loader.load` gave back."""
+    batches = list(_batches(file))
+    return _built(file, batches)
+
+
+async def build_in_slices(file: File) -> Built:
+    """As `build`, on a running loop that must not stall: it works for two milliseconds at a time."""
+    batches = []
+    until = time.perf_counter() + _SLICE
+    for batch in _batches(file):
+        batches.append(batch)
+        if time.perf_counter() >= until:
+            await asyncio.sleep(0)
+            until = time.perf_counter() + _SLICE
+    return _built(file, batches)
+
+
+def dump(built: Built) -> str:
+    """The config in force as YAML, secrets hidden. Takes seconds for ten thousand targets: not for the loop."""
+    # What is unpickled was pickled by _batches.
+    targets = [target for pack in built.packed for target in pickle.loads(zlib.decompress(pack))]  # noqa: S301
+    return config_dump(built.file.model_copy(update={"targets": targets}))
+
+
+def jobs_for_url(
+    url: str,
+    protocol: str = AUTO,
+    model: str = "",
+    probes: Sequence[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> list[Job]:
+    """Jobs of one target that no file names. `probes` are names of kinds, None for the protocol's default ones;
+    `settings` holds any further keys of a target, as the config file has them. Raises ConfigError.
+    """
+    target: dict[str, Any] = {**(settings or {}), "url": url}
+    if protocol != AUTO:
+        target["protocol"] = protocol
+    if model:
+        target["model"] = model
+    if probes is not None:
+        given = target.get("probes") or {}
+        target["probes"] = {name: given.get(name, {}) for name in probes}
+    file = loader.load_values({"targets": [target]}, name=_shown(url)).file
+    return build(file).jobs
+
+
+def jobs_for_module(file: File, module: str, url: str, model: str = "", probe: str = "") -> list[Job]:
+    """The jobs of one `/probe` request: all probes of a module, or the one named, against a url.
+
+    Raises LookupError for a module or probe that does not exist, ValueError for a url that cannot be used, and
+    `CredentialsDenied` where the module has credentials that may not go there. Messages hold no secret.
+    """
+    if module and module not in file.modules:
+        known = ", ".join(sorted(file.modules)) or "none is configured"
+        raise LookupError(f"unknown module {module[:100]!r}; known: {known}")
+    try:
+        jobs = jobs_of_values(
+            file, {"url": url, **({"module": module} if module else {}), **({"model": model} if model else {})}
+        )
+    except loader.ConfigError as error:
+        raise ValueError("; ".join(f"{problem.path}: {problem.message}" for problem in error.problems)) from None
+    _check_credentials(file, module, jobs)
+    if not probe:
+        return jobs
+    chosen = [job for job in jobs if job.probe == probe]
+    if not chosen:
+        known = ", ".join(job.probe for job in jobs)
+        raise LookupError(f"unknown probe {probe[:100]!r}; known: {known}")
+    return chosen
+
+
+def jobs_for_detection(job: Job, found: Detection) -> list[Job]:
+    """What replaces a job of kind DETECT once it has its answer: the same target under the protocol found, with the
+    probes its config names as far as the protocol offers them, else those the detection names.
+    """
+    ask = job.ask
+    if not isinstance(ask, Detecting):
+        raise TypeError(f"{job.probe} of {job.target.name} asks for no protocol")
+    merged = replace(ask.merged, name=job.target.name, protocol=found.protocol, labels=job.target.labels)
+    maker = _Maker(merged, ask.own_keys, ask.merger)
+    if merged.probes is not None:
+        wanted = [probe for probe in merged.probes if probe.kind in load(found.protocol).kinds]
+    else:
+        offered = load(found.protocol).kinds
+        names = [name for name in found.probes if name in offered] or list(load(found.protocol).default_kinds)
+        wanted = [ask.merger.probe(str(name)) for name in names]
+    return maker.jobs(wanted)
+
+
+class Detecting:
+    """Asks a server what it is, and carries what its config says for when the answer is known."""
+
+    __slots__ = ("merged", "merger", "own_keys", "question")
+
+    def __init__(
+        self, question: Callable[[Any], Awaitable[Observation]], merged: Merged, own_keys: OwnKeys, merger: Merger
+    ) -> None:
+        self.question = question
+        self.merged = merged
+        self.own_keys = own_keys
+        self.merger = merger
+
+    async def __call__(self, exchange: Any) -> Observation:
+        return await self.question(exchange)
+
+
+def jobs_of_values(file: File, target: Mapping[str, Any]) -> list[Job]:
+    """Jobs of one target, given as the config file would have it, under the defaults and modules of a file."""
+    return build(loader.with_target(file, target)).jobs
+
+
+def _batches(file: File) -> Iterator[tuple[list[Job], bytes]]:
+    """A few targets at a time: their jobs, and now and then some targets packed; either is a millisecond or two."""
+    merger = Merger(file)
+    own_keys = OwnKeys(file.folder)
+    targets = file.targets or []
+    for start in range(0, len(targets), _BATCH):
+        batch = targets[start : start + _BATCH]
+        yield [job for target in batch for job in _Maker(merger.merge(target), own_keys, merger).all()], b""
+    for start in range(0, len(targets), _PACK):
+        yield [], zlib.compress(pickle.dumps(targets[start : start + _PACK], protocol=5), 1)
+
+
+def _built(file: File, batches: Sequence[tuple[list[Job], bytes]]) -> Built:
+    given = {name: bounds for name, bounds in file.metrics.buckets if bounds is not None}
+    return Built(
+        jobs=[job for jobs, _ in batches for job in jobs],
+        limits=file.limits,
+        bounds=Bounds(**given),
+        on_demand=file.on_demand,
+        file=file.without_targets(),
+        packed=tuple(pack for _, pack in batches if pack),
+    )
+
+
+class _Maker:
+    """Makes the jobs of one target."""
+
+    def __init__(self, merged: Merged, own_keys: OwnKeys, merger: Merger) -> None:
+        self.merged = merged
+        self.own_keys = own_keys
+        self.merger = merger
+        address = merged.address
+        endpoint = Endpoint(
+            scheme=address.scheme,
+            host=address.host,
+            port=address.port,
+            path=address.path,
+            query=address.query,
+            auth=merged.auth,
+            headers=merged.headers,
+            tls=merged.tls,
+            keep_alive=merged.keep_alive,
+            follow_redirects=merged.follow_redirects,
+            max_body=merged.max_body,
+        )
+        self.target = Target(
+            merged.name, endpoint, merged.protocol, merged.model, labels=merged.labels, startup=merged.startup
+        )
+        reached = own_keys.once((merged.auth, merged.headers, merged.tls))
+        same = (*address, reached, merged.keep_alive, merged.follow_redirects, merged.max_body, merged.startup)
+        self.common = hashlib.blake2b(repr((*same, merged.protocol, merged.model)).encode(), digest_size=12)
+
+    def all(self) -> list[Job]:
+        """The jobs the config asks for; with `auto` the one that has to come first."""
+        merged = self.merged
+        if merged.protocol == AUTO:
+            return [self._detect()]
+        if merged.probes is not None:
+            return self.jobs(merged.probes)
+        default = load(merged.protocol).default_kinds
+        return self.jobs([self.merger.probe(kind.value) for kind in default])
+
+    def jobs(self, probes: Sequence[MergedProbe]) -> list[Job]:
+        protocol = load(self.merged.protocol)
+        options = self.own_keys.options(self.merged.protocol, self.merged.own)
+        return [self._job(protocol, probe, options) for probe in probes if probe.kind is not None]
+
+    def _job(self, protocol: type[ModelProtocol], probe: MergedProbe, options: Validated) -> Job:
+        kind = probe.kind or Kind.HEALTH
+        own = self.own_keys.of(self.merged.protocol, probe)
+        instance = self._instance(protocol, own, options)
+        return Job(
+            target=self.target,
+            probe=probe.name,
+            kind=kind,
+            schedule=probe.schedule,
+            retry=probe.retry,
+            thresholds=probe.thresholds,
+            ask=getattr(instance, kind.value),
+            fingerprint=self._fingerprint(probe, kind, own, options),
+            scope=instance.scope() if kind is Kind.READY else Scope.SERVER,
+        )
+
+    def _detect(self) -> Job:
+        named = {probe.name: probe for probe in self.merged.probes or ()}
+        probe = named.get("health") or self.merger.probe("health")
+        protocol = protocols.load(AUTO)
+        options = self.own_keys.options(AUTO, self.merged.own)
+        own = Validated(protocol.kinds[Kind.DETECT](), "")
+        instance = self._instance(protocol, own, options)
+        question: Callable[[Any], Awaitable[Observation]] = getattr(instance, Kind.DETECT.value)
+        return Job(
+            target=self.target,
+            probe="health",
+            kind=Kind.DETECT,
+            schedule=probe.schedule,
+            retry=probe.retry,
+            thresholds=probe.thresholds,
+            ask=Detecting(question, self.merged, self.own_keys, self.merger),
+            fingerprint=self._fingerprint(probe, Kind.DETECT, own, options, self._asked_for()),
+        )
+
+    def _asked_for(self) -> str:
+        """What a config with `auto` says of the probes to come."""
+        if self.merged.probes is None:
+            return ""
+        return "\n".join(f"{probe.numbers} {probe.kind} {digest(probe.own)}" for probe in self.merged.probes)
+
+    def _instance(self, protocol: type[ModelProtocol], own: Validated, options: Validated) -> ModelProtocol:
+        if own.settings is None or options.settings is None:
+            raise ValueError(f"the settings of {self.merged.name} are wrong; load them first")
+        address = self.merged.address
+        return protocol(
+            model=self.merged.model, path=address.path, query=address.query, settings=own.settings,
+            options=options.settings,
+        )  # fmt: skip
+
+    def _fingerprint(self, probe: MergedProbe, kind: Kind, own: Validated, options: Validated, more: str = "") -> str:
+        """Of everything that decides what a run does; labels and inline secrets are not in it."""
+        total = self.common.copy()
+        total.update(f"{kind.value}\n{options.digest}\n{own.digest}\n{probe.numbers}\n{more}".encode())
+        return total.hexdigest()
+
+
+def _check_credentials(file: File, module: str, jobs: Sequence[Job]) -> None:
+    """A module's auth and headers go only where the module says, or where a configured target already sends them."""
+    settings = file.modules.get(module)
+    if settings is None or not (settings.auth is not None or settings.headers):
+        return
+    allowed = settings.auth.hosts if settings.auth is not None else []
+    for endpoint in {job.target.endpoint.peer: job.target.endpoint for job in jobs}.values():
+        if (module, *endpoint.peer) not in file.trusted() and not hosts.covers(allowed, *endpoint.peer):
+            raise CredentialsDenied(f"modules.{module}.auth.hosts does not list {endpoint.host}:{endpoint.port}")
+
+
+def _shown(url: str) -> str:
+    """A url as messages may name it: nothing that could be a credential."""
+    return "--target" if "@" in url or "?" in url else url[:200]

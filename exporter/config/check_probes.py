@@ -1,0 +1,236 @@
+"""What a protocol says to the settings of a target: does it offer the kind, know the keys, and have what it needs."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from exporter import protocols
+from exporter.config import later
+from exporter.config.merge import AUTO, Merged, MergedProbe, Merger
+from exporter.config.messages import translate, unknown_key
+from exporter.config.models import File, Module, Probe, Target
+from exporter.config.own_keys import OwnKeys, Validated, kinds, load
+from exporter.config.problems import Finding, Path, did_you_mean
+from exporter.model.job import Kind
+from exporter.model.secret import Secret
+from exporter.settings import format_duration
+
+#: Judges secrets that settings name: path and secret in, findings out.
+JudgeSecrets = Callable[[Path, Iterable[tuple[Path, Secret]]], Iterator[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layers:
+    """Where a merged block comes from: the target's path and block, and the module's where it has one."""
+
+    above: Path
+    upper: Target | Module | Probe | None
+    below: Path | None
+    lower: Module | Probe | None
+
+    @property
+    def place(self) -> Path:
+        """Where the block stands: with the target, unless only the module has it."""
+        return self.above if self.upper is not None or self.below is None else self.below
+
+    def attribute(self, finding: Finding) -> Finding:
+        """A finding about the target's path, moved to the module's where its value came from there."""
+        if self.below is None or self.lower is None:
+            return finding
+        local = finding.path[len(self.above) :]
+        upper = _reach(self.upper.model_extra, local) if self.upper is not None else -1
+        if upper < 0 or _reach(self.lower.model_extra, local) > upper:
+            return finding._replace(path=(*self.below, *local))
+        return finding
+
+
+class ProbeCheck:
+    """Checks modules and targets against their protocols. Equal settings are validated once."""
+
+    def __init__(self, file: File, merger: Merger, judge_secrets: JudgeSecrets) -> None:
+        self.defaults = file.defaults
+        self.modules = file.modules
+        self.merger = merger
+        self.own_keys = OwnKeys(file.folder)
+        self.judge_secrets = judge_secrets
+        #: Probes judged before and found good, and a module's probes that targets use as they are: either way there is
+        #: nothing new to say of them. The probes are kept, so that their ids are not given to others.
+        self.seen: dict[tuple[int, str], MergedProbe] = {}
+
+    def module(self, path: Path, module: Module) -> Iterator[Finding]:
+        """A module by itself: wrong values and unknown keys, not what is still missing."""
+        protocol = module.protocol or AUTO
+        if protocol not in protocols.NAMES:
+            yield Finding((*path, "protocol"), _unknown_protocol(protocol))
+            return
+        if module.protocol is None and (module.model_extra or module.probes):
+            return  # each target that uses it says which protocol it is
+        own = module.model_extra or {}
+        yield from self._options(path, self.own_keys.options(protocol, own), Module, protocol, own)
+        for name, probe in (module.probes or {}).items():
+            kind = self.merger.probe(name, probe).kind if probe is not None else None
+            if probe is not None and kind is not None and kind in kinds(protocol):
+                own = probe.model_extra or {}
+                validated = self.own_keys.probe(protocol, kind, own)
+                yield from self._keys((*path, "probes", name), validated, own, protocol, kind)
+
+    def target(self, path: Path, target: Target, merged: Merged) -> Iterator[Finding]:
+        """A target with everything that holds for it."""
+        if merged.protocol not in protocols.NAMES:
+            if target.protocol is not None:
+                yield Finding((*path, "protocol"), _unknown_protocol(merged.protocol))
+            return
+        below: Path | None = None
+        module = None
+        if target.module is not None:
+            below, module = ("modules", target.module), self.modules[target.module]
+        layers = _Layers(path, target, below, module)
+        options = self.own_keys.options(merged.protocol, merged.own)
+        for finding in self._options(path, options, Target, merged.protocol, merged.own):
+            yield layers.attribute(finding)
+        if merged.probes is not None and not merged.probes:
+            place = (*path, "probes") if target.probes is not None else path
+            yield Finding(place, "no probe is left: this target is not watched", warning=True)
+        for probe in self._probes(merged):
+            lower = (module.probes or {}).get(probe.name) if module is not None else None
+            yield from self._probe(
+                _Layers(
+                    (*path, "probes", probe.name),
+                    (target.probes or {}).get(probe.name),
+                    (*below, "probes", probe.name) if below is not None and lower is not None else None,
+                    lower,
+                ),
+                merged,
+                probe,
+                options,
+            )
+
+    def _probes(self, merged: Merged) -> tuple[MergedProbe, ...]:
+        if merged.probes is not None:
+            return merged.probes
+        default = load(merged.protocol).default_kinds
+        return tuple(self.merger.probe(kind.value) for kind in default if kind is not Kind.DETECT)
+
+    def _probe(self, layers: _Layers, merged: Merged, probe: MergedProbe, options: Validated) -> Iterator[Finding]:
+        kind, protocol = probe.kind, merged.protocol
+        if kind is None:
+            if probe.name in later.KINDS:
+                yield Finding(layers.place, later.NOT_YET, key=True)
+            else:
+                allowed = "health, ready, metadata, infer, stream"
+                yield Finding(layers.place, f"the name is no kind, so kind is required; allowed: {allowed}")
+            return
+        if kind not in kinds(protocol):
+            yield Finding(layers.place, _not_offered(protocol, kind), key=True)
+            return
+        own = self.own_keys.of(protocol, probe)
+        if (id(probe), protocol) not in self.seen:
+            findings = [
+                layers.attribute(finding) for finding in self._keys(layers.above, own, probe.own, protocol, kind)
+            ]
+            findings += [*self._slow(layers, probe), *_backoff(layers)]
+            yield from findings
+            if not findings or layers.upper is None:
+                self.seen[id(probe), protocol] = probe
+        if own.settings is None or options.settings is None or protocol == AUTO:
+            return
+        instance = load(protocol)(
+            model=merged.model, path=merged.address.path, query=merged.address.query, settings=own.settings,
+            options=options.settings,
+        )  # fmt: skip
+        for local, message in instance.problems(kind):
+            yield layers.attribute(Finding((*layers.above, *local), message))
+
+    def _slow(self, layers: _Layers, probe: MergedProbe) -> Iterator[Finding]:
+        schedule = probe.schedule
+        if schedule.timeout <= schedule.interval:
+            return
+        place = layers.place
+        for key in ("interval", "timeout"):
+            for path, layer in (
+                (("defaults",), self.defaults),
+                (layers.below, layers.lower),
+                (layers.above, layers.upper),
+            ):
+                if layer is not None and path is not None and getattr(layer, key) is not None:
+                    place = (*path, key)
+        timeout, interval = format_duration(schedule.timeout), format_duration(schedule.interval)
+        message = f"timeout {timeout} of {probe.name} is longer than its interval {interval}: slots will be skipped"
+        yield Finding(place, message, warning=True)
+
+    def _options(
+        self, path: Path, validated: Validated, block: type[Target | Module], protocol: str, own: dict[str, Any]
+    ) -> Iterator[Finding]:
+        model = load(protocol).options
+        known = {*model.model_fields, *block.model_fields}
+        for finding in translate(validated.errors, own, model, path, block.model_fields):
+            if finding.key and len(finding.path) == len(path) + 1:
+                yield finding._replace(message=_foreign(str(finding.path[-1]), protocol, known))
+            else:
+                yield finding
+        yield from self.judge_secrets(path, validated.secrets)
+
+    def _keys(
+        self, path: Path, validated: Validated, own: dict[str, Any], protocol: str, kind: Kind
+    ) -> Iterator[Finding]:
+        for finding in translate(validated.errors, own, kinds(protocol)[kind], path, Probe.model_fields):
+            key = str(finding.path[-1])
+            if protocol == AUTO and finding.key and key not in later.KEYS and _known_to_some(key, kind):
+                message = "depends on the protocol, which auto does not know yet: name the protocol"
+                yield finding._replace(message=message)
+            else:
+                yield finding
+        yield from self.judge_secrets(path, validated.secrets)
+
+
+def _reach(value: Any, path: Path) -> int:
+    """How many steps of a path exist in a value."""
+    for steps, part in enumerate(path):
+        if isinstance(value, Mapping) and part in value:
+            value = value[str(part)]
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            return steps
+    return len(path)
+
+
+def _backoff(layers: _Layers) -> Iterator[Finding]:
+    for path, layer in ((layers.above, layers.upper), (layers.below, layers.lower)):
+        retry = layer.retry if isinstance(layer, Probe) else None
+        if retry is None or path is None or retry.backoff is None or retry.max_backoff is None:
+            continue
+        if retry.backoff > retry.max_backoff:
+            found = f"found {format_duration(retry.max_backoff)}, which is less than backoff"
+            yield Finding((*path, "retry", "max_backoff"), f"{found}; allowed: at least backoff")
+
+
+def _unknown_protocol(name: str) -> str:
+    allowed = ", ".join(protocols.NAMES)
+    if name in later.PROTOCOLS:
+        return f"the protocol {name} is {later.NOT_YET}; allowed: {allowed}"
+    hint = did_you_mean(name, protocols.NAMES)
+    listed = f" allowed: {allowed}" if hint.startswith("did you mean") else ""
+    return f"found {name[:60]!r}; {hint}{listed}"
+
+
+def _not_offered(protocol: str, kind: Kind) -> str:
+    if protocol == AUTO:
+        return f"{kind.value} needs a named protocol: set protocol in place of auto"
+    listed = ", ".join(sorted(each.value for each in kinds(protocol) if each is not Kind.DETECT))
+    return f"the protocol {protocol} offers no {kind.value}; allowed: {listed}"
+
+
+def _foreign(key: str, protocol: str, known: set[str]) -> str:
+    """What to say of a key of a target that its protocol does not know: maybe another protocol or a probe does."""
+    owners = [name for name in protocols.NAMES if name != AUTO and key in load(name).options.model_fields]
+    if owners:
+        return f"a key of {' and '.join(owners)}; the protocol here is {protocol}"
+    if key in ("interval", "timeout", "recheck", "retry", "thresholds"):
+        return f"unknown field; it is a key of probes: probes: {{NAME: {{{key}: ...}}}}"
+    return unknown_key(key, known)
+
+
+def _known_to_some(key: str, kind: Kind) -> bool:
+    offered = [load(name).kinds for name in protocols.NAMES if name != AUTO]
+    return any(key in each[kind].model_fields for each in offered if kind in each)

@@ -1,0 +1,284 @@
+"""One YAML document to plain values in a single pass over libyaml's events, with limits.
+
+Nodes are never built: that is what makes ten thousand targets cheap. Positions are collected only when asked for,
+by a second pass that runs when there is something to report.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+
+from exporter.config.problems import Path
+from exporter.config.scalars import Trap, plain
+from exporter.config.syntax import explain
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+MAX_DEPTH = 100
+#: Values that aliases may stand for, all together; ten levels of ten would be ten thousand million.
+MAX_ALIASED = 1_000_000
+_TEXT = "tag:yaml.org,2002:str"
+
+
+class Place(NamedTuple):
+    """Line and column, from 1."""
+
+    line: int
+    column: int
+
+
+class Issue(NamedTuple):
+    """A problem found while reading, with its place. `whole`: nothing more can be said of the value at its path."""
+
+    place: Place
+    path: Path
+    message: str
+    whole: bool = False
+
+
+@dataclass(slots=True)
+class Mark:
+    """Where a value stands, how it was written (plain scalars only), and the same of what it holds."""
+
+    place: Place
+    written: str | None = None
+    keys: dict[str, Place] = field(default_factory=dict)
+    children: "dict[str, Mark] | list[Mark] | None" = None
+
+
+class Document(NamedTuple):
+    """A document's value, the problems met on the way, and marks where they were asked for."""
+
+    value: Any
+    issues: list[Issue]
+    mark: Mark | None
+
+
+def read(data: bytes, *, marks: bool = False) -> Document:
+    """Read the only document of a stream. Never raises for what the text holds: a fatal problem is the last issue."""
+    reader = _Reader(data, marks)
+    try:
+        reader.run()
+    except yaml.YAMLError as error:
+        line, column, message = explain(error, data, reader.innermost)
+        reader.issues.append(Issue(Place(line, column), (), message))
+        reader.value = None
+    except _StopReading:
+        reader.value = None
+    return Document(reader.value, reader.issues, reader.mark)
+
+
+class _StopReading(Exception):
+    pass
+
+
+class _Merge(str):
+    """The key `<<`, unquoted."""
+
+    __slots__ = ()
+
+
+_MERGE = _Merge("<<")
+_NO_KEY: Any = object()
+_UNSEEN: Any = object()
+
+
+class _Reader:
+    """State of one pass.
+
+    A frame on the stack is (container, key waiting for its value, anchor, total at start, mark, merges).
+    """
+
+    def __init__(self, data: bytes, marks: bool) -> None:
+        self.parser = _Loader(data)
+        self.marks = marks
+        self.issues: list[Issue] = []
+        self.value: Any = None
+        self.mark: Mark | None = None
+        #: Where the container being read was opened; known only while marks are collected.
+        self.innermost: Place | None = None
+        self.stack: list[tuple[Any, Any, str | None, int, Mark | None, list[Any]]] = []
+        self.anchors: dict[str, tuple[Any, int, Mark | None]] = {}
+        self.plain: dict[str, Any] = {}
+        self.words: dict[str, str] = {}
+
+    def run(self) -> None:
+        next_event = self.parser.get_event
+        documents = 0
+        while True:
+            event = next_event()
+            kind = type(event)
+            if kind is StreamEndEvent:
+                return
+            if kind is DocumentStartEvent:
+                documents += 1
+                if documents > 1:
+                    self.stop(event, "a second document starts here; allowed: one document")
+                self.document(next_event)
+
+    def document(self, next_event: Any) -> None:  # noqa: C901 - one loop, kept flat because it is the hot path
+        marks = self.marks
+        container: Any = None
+        key: Any = _NO_KEY
+        anchor: str | None = None
+        merges: list[Any] = []
+        mark: Mark | None = None
+        start = total = aliased = 0
+        in_map = False
+        while True:
+            event = next_event()
+            kind = type(event)
+            child: Mark | None = None
+            if kind is ScalarEvent:
+                if in_map and key is _NO_KEY:
+                    key = self.key(event, container, mark)
+                    if marks and mark is not None:
+                        mark.keys[key] = _place(event)
+                    continue
+                total += 1
+                value = self.scalar(event, container, key)
+                if marks:
+                    child = Mark(_place(event), event.value if event.implicit[0] else None)
+                if event.anchor is not None:
+                    self.anchors[event.anchor] = (value, 1, child)
+            elif kind is MappingStartEvent or kind is SequenceStartEvent:
+                if in_map and key is _NO_KEY:
+                    self.stop(event, "a mapping or list stands as a key; allowed: text", container)
+                if event.tag is not None and event.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq", "!"):
+                    self.tag(event, container, key)
+                if len(self.stack) >= MAX_DEPTH:
+                    self.stop(event, f"nested deeper than the limit of {MAX_DEPTH} levels")
+                self.stack.append((container, key, anchor, start, mark, merges))
+                if event.anchor is not None:
+                    # An alias inside its own anchor would be an endless value: until the end it is unknown.
+                    self.anchors.pop(event.anchor, None)
+                anchor, start, key, merges = event.anchor, total, _NO_KEY, []
+                in_map = kind is MappingStartEvent
+                container = {} if in_map else []
+                if marks:
+                    mark = Mark(_place(event), children={} if in_map else [])
+                    self.innermost = mark.place
+                total += 1
+                continue
+            elif kind is MappingEndEvent or kind is SequenceEndEvent:
+                value, child = container, mark
+                if merges:
+                    self.merge(value, child, merges)
+                if anchor is not None:
+                    self.anchors[anchor] = (value, total - start, child)
+                container, key, anchor, start, mark, merges = self.stack.pop()
+                in_map = type(container) is dict
+                if marks:
+                    self.innermost = mark.place if mark is not None else None
+            elif kind is AliasEvent:
+                if event.anchor not in self.anchors:
+                    self.stop(event, f"alias *{event.anchor} has no anchor before it", container, key)
+                value, weight, child = self.anchors[event.anchor]
+                total += weight
+                aliased += weight
+                if aliased > MAX_ALIASED:
+                    self.stop(event, f"aliases stand for more values than the limit of {MAX_ALIASED}", container, key)
+                if in_map and key is _NO_KEY:
+                    if not isinstance(value, str):
+                        self.stop(event, "an alias stands as a key; allowed: text", container)
+                    key = value
+                    continue
+            else:  # the document's end
+                return
+            if in_map:
+                if key is _MERGE:
+                    merges.append((value, child, _place(event)))
+                else:
+                    container[key] = value
+                    if marks and mark is not None:
+                        mark.children[key] = child  # type: ignore[index, assignment]
+                key = _NO_KEY
+            elif container is None:
+                self.value, self.mark = value, child
+            else:
+                container.append(value)
+                if marks and mark is not None:
+                    mark.children.append(child)  # type: ignore[union-attr, arg-type]
+
+    def key(self, event: Any, container: dict[str, Any], mark: Mark | None) -> str:
+        """A key is always text: `on` and `1` too."""
+        text: str = event.value
+        if text == "<<" and event.implicit[0]:
+            return _MERGE
+        text = self.words.setdefault(text, text)
+        if event.tag is not None and event.tag not in (_TEXT, "!"):
+            self.tag(event, container, text)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = (text, 1, None)
+        if text in container:
+            first = f" (first at line {mark.keys[text].line})" if mark is not None and text in mark.keys else ""
+            self.report(event, self.path(container, text), f"duplicate key {text!r}{first}")
+        return text
+
+    def scalar(self, event: Any, container: Any, key: Any) -> Any:
+        text: str = event.value
+        if event.tag is not None:
+            if event.tag not in (_TEXT, "!"):
+                self.tag(event, container, key)
+            return text
+        if not event.implicit[0]:
+            return text
+        value = self.plain.get(text, _UNSEEN)
+        if value is _UNSEEN:
+            try:
+                value = plain(text)
+            except Trap as trap:
+                self.issues.append(Issue(_place(event), self.path(container, key), str(trap), whole=True))
+                return text
+            if len(self.plain) < 10_000:
+                self.plain[text] = value
+        return value
+
+    def merge(self, value: dict[str, Any], mark: Mark | None, merges: list[Any]) -> None:
+        """Fill a mapping from what `<<` names; its own keys and earlier sources win."""
+        for source, child, place in merges:
+            sources = source if isinstance(source, list) else [source]
+            marks = child.children if child is not None and isinstance(source, list) else [child] * len(sources)
+            for each, each_mark in zip(sources, marks or [None] * len(sources), strict=True):
+                if not isinstance(each, dict):
+                    self.issues.append(Issue(place, (), "<< merges something that is no mapping; allowed: a mapping"))
+                    continue
+                for name, item in each.items():
+                    if name in value:
+                        continue
+                    value[name] = item
+                    if mark is not None and each_mark is not None:
+                        mark.keys[name] = each_mark.keys[name]
+                        mark.children[name] = each_mark.children[name]  # type: ignore[index]
+
+    def tag(self, event: Any, container: Any, key: Any) -> None:
+        name = event.tag.removeprefix("tag:yaml.org,2002:")
+        shown = f"!!{name}" if name != event.tag else name
+        self.stop(event, f"the tag {shown[:60]} is not allowed; allowed: plain values", container, key)
+
+    def path(self, container: Any, key: Any) -> Path:
+        frames = [*self.stack[1:], (container, key)]
+        parts = [len(frame[0]) if isinstance(frame[0], list) else frame[1] for frame in frames]
+        return tuple(part for part in parts if part is not _NO_KEY and part is not None)
+
+    def report(self, event: Any, path: Path, message: str) -> None:
+        self.issues.append(Issue(_place(event), path, message))
+
+    def stop(self, event: Any, message: str, container: Any = None, key: Any = _NO_KEY) -> None:
+        self.report(event, self.path(container, key) if container is not None else (), message)
+        raise _StopReading
+
+
+def _place(event: Any) -> Place:
+    return Place(event.start_mark.line + 1, event.start_mark.column + 1)

@@ -1,0 +1,133 @@
+"""The keys that only a protocol knows: validated by its own models, once for each different set of values."""
+
+import hashlib
+import marshal
+import os
+from collections.abc import Hashable, Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ValidationError
+
+from exporter import protocols
+from exporter.config.merge import AUTO, MergedProbe
+from exporter.config.problems import Path
+from exporter.contracts import ModelProtocol
+from exporter.model.job import Kind
+from exporter.model.secret import Secret
+from exporter.settings import Settings
+
+#: What `auto` may be asked for: keys that all protocols share, and those are not the protocols' own.
+AUTO_KINDS: Mapping[Kind, type[Settings]] = {Kind.HEALTH: Settings, Kind.READY: Settings, Kind.METADATA: Settings}
+
+# Inline secrets enter a fingerprint as a digest under a key that dies with the process: a fingerprint seen elsewhere
+# cannot be used to guess them.
+_SALT = os.urandom(16)
+
+
+class Validated(NamedTuple):
+    """Own keys as the protocol wants them, a digest of them, the secrets they name with the keys that lead there, and
+    pydantic's errors when they are wrong.
+    """
+
+    settings: Settings | None
+    digest: str
+    secrets: tuple[tuple[Path, Secret], ...] = ()
+    errors: tuple[Any, ...] = ()
+
+
+class OwnKeys:
+    """Validates and remembers. `folder` is where relative paths start."""
+
+    def __init__(self, folder: str | None) -> None:
+        self._context = {"base": folder}
+        self._known: dict[tuple[Any, ...], Validated] = {}
+        self._probes: dict[tuple[int, str], tuple[Validated, MergedProbe]] = {}
+        self._digests: dict[Hashable, str] = {}
+
+    def probe(self, protocol: str, kind: Kind, own: dict[str, Any]) -> Validated:
+        """Settings of a probe. The protocol must offer the kind."""
+        return self._validate((protocol, kind), kinds(protocol)[kind], own)
+
+    def of(self, protocol: str, probe: MergedProbe) -> Validated:
+        """As `probe`, of one that many targets share."""
+        known = self._probes.get((id(probe), protocol))
+        if known is None:
+            assert probe.kind is not None  # noqa: S101 - the caller looked
+            # The probe is kept, so that its id is not given to another.
+            known = self._probes[id(probe), protocol] = (self.probe(protocol, probe.kind, probe.own), probe)
+        return known[0]
+
+    def options(self, protocol: str, own: dict[str, Any]) -> Validated:
+        """Options of a target."""
+        return self._validate((protocol,), load(protocol).options, own)
+
+    def once(self, value: Hashable) -> str:
+        """The digest of a value that many targets share."""
+        known = self._digests.get(value)
+        if known is None:
+            known = self._digests[value] = digest(value)
+        return known
+
+    def _validate(self, what: tuple[Any, ...], model: type[Settings], own: dict[str, Any]) -> Validated:
+        key = (*what, marshal.dumps(own, 2))
+        known = self._known.get(key)
+        if known is None:
+            try:
+                settings = model.model_validate(own, context=self._context)
+                known = Validated(settings, digest(settings), tuple(secrets_in(settings)))
+            except ValidationError as error:
+                known = Validated(None, "", errors=tuple(error.errors(include_url=False)))
+            self._known[key] = known
+        return known
+
+
+@cache
+def kinds(protocol: str) -> Mapping[Kind, type[Settings]]:
+    """The kinds a config may ask of a protocol, with the model of their own keys."""
+    return AUTO_KINDS if protocol == AUTO else protocols.load(protocol).kinds
+
+
+@cache
+def load(protocol: str) -> type[ModelProtocol]:
+    """The class of a protocol."""
+    return protocols.load(protocol)
+
+
+def secrets_in(value: Any, path: Path = ()) -> Iterator[tuple[Path, Secret]]:
+    """Every secret that settings name, with the keys that lead to it."""
+    if isinstance(value, Secret):
+        yield path, value
+    elif isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            if name in value.model_fields_set:
+                yield from secrets_in(getattr(value, name), (*path, field.alias or name))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(item, Secret | BaseModel):
+                yield from secrets_in(item, (*path, key))
+
+
+def digest(value: Any) -> str:
+    """A stable hash of settings and plain values; secrets enter by reference."""
+    return hashlib.blake2b(repr(_canonical(value)).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return [(name, _canonical(getattr(value, name))) for name in type(value).model_fields]
+    if isinstance(value, Secret):
+        if value.source != "inline":
+            return (value.source, value.where)
+        return ("inline", hashlib.blake2b(value.where.encode(), key=_SALT, digest_size=12).hexdigest())
+    if isinstance(value, Mapping):
+        return sorted((str(name), _canonical(item)) for name, item in value.items())
+    if isinstance(value, set | frozenset):
+        return sorted(repr(_canonical(item)) for item in value)
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    slots = getattr(type(value), "__dataclass_fields__", None)
+    if slots is not None:
+        return [(name, _canonical(getattr(value, name))) for name in slots]
+    pattern = getattr(value, "pattern", None)
+    return pattern if isinstance(pattern, str) else value

@@ -1,0 +1,178 @@
+"""One config file on its way to settings: its text, its part of the tree, and where things stand in it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from exporter.config.document import Document, Mark, Place, read
+from exporter.config.messages import WRITTEN, real_path, translate
+from exporter.config.models import File
+from exporter.config.problems import Finding, Problem, write_path
+from exporter.config.problems import Path as Keys
+from exporter.config.source import SourceError, read_file
+from exporter.settings import shown
+
+_ROUNDS = 10
+
+
+class Part:
+    """One file. `file` is its tree, without what is wrong in it; None when nothing could be read.
+
+    `indexes` are the places in the file of the targets in `file`; `broken` the paths of what was left out.
+    """
+
+    def __init__(self, name: str, folder: str | None, value: Any = None, data: bytes | None = None) -> None:
+        self.name = name
+        self.folder = folder
+        self.data = data
+        self.value = value
+        self.file: File | None = None
+        self.modules: frozenset[str] = frozenset()
+        self.indexes: list[int] = []
+        self.broken: list[Keys] = []
+        #: Paths of values whose text could not be read as a value.
+        self.spoiled: set[Keys] = set()
+        self.findings: list[Finding] = []
+        self.issues: list[Problem] = []
+        self._marks: Document | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> "Part":
+        """A file, read and validated as far as that goes."""
+        part = cls(str(path), str(path.absolute().parent))
+        try:
+            part.data = read_file(path)
+        except SourceError as error:
+            part.issues.append(Problem(part.name, error.line, error.column, "", error.message))
+            return part
+        document = read(part.data)
+        if document.issues:
+            # Again, with positions: messages then name the line of the first of two equal keys too.
+            document = part._marked()
+            for issue in document.issues:
+                part.issues.append(Problem(part.name, *issue.place, write_path(issue.path), issue.message))
+                if issue.whole:
+                    part.spoiled.add(issue.path)
+        part.value = document.value
+        if document.value is not None or not document.issues:
+            part.validate()
+        return part
+
+    def validate(self) -> None:
+        """Fill `file` and `findings`."""
+        value = self.value
+        if value is None:
+            self.findings.append(Finding((), "the file is empty; allowed: a mapping with the key targets"))
+            return
+        if not isinstance(value, dict):
+            self.findings.append(Finding((), f"found {shown(value)}; mapping expected, with the key targets"))
+            return
+        if isinstance(modules := value.get("modules"), dict):
+            self.modules = frozenset(str(name) for name in modules)
+        targets = value.get("targets")
+        self.indexes = list(range(len(targets))) if isinstance(targets, list) else []
+        context: dict[str, Any] = {"base": self.folder, "shared": {}}
+        for attempt in range(_ROUNDS):
+            try:
+                self.file = File.model_validate(value, context=context).placed(self.folder)
+                return
+            except ValidationError as error:
+                errors = error.errors(include_url=False)
+            if attempt == 0:
+                self.findings += _with_names(translate(errors, value, File), value)
+                self.broken = [*self.spoiled, *(finding.path for finding in self.findings)]
+            # What is wrong is left out, so that the rest can be judged too.
+            for path in [real_path(each["loc"], value) for each in errors]:
+                self._leave_out(value, path)
+
+    def problems(self, findings: Iterable[Finding]) -> list[Problem]:
+        """Findings whose paths are those of this file, with their places in it."""
+        return [self._placed(finding) for finding in findings if finding.path not in self.spoiled]
+
+    def line(self, path: Keys) -> int:
+        """The line a value stands on."""
+        return self._find(path, key=False)[0].line
+
+    def _placed(self, finding: Finding) -> Problem:
+        place, written = self._find(finding.path, key=finding.key)
+        message = finding.message
+        if WRITTEN in message:
+            message = message.replace(WRITTEN, shown(self._value(finding.path)) if written is None else written[:60])
+        return Problem(self.name, *place, write_path(finding.path), message, finding.warning)
+
+    def _find(self, path: Keys, *, key: bool) -> tuple[Place, str | None]:
+        mark = self._marked().mark if self.data is not None else None
+        if mark is None:
+            return Place(*((0, 0) if self.data is None else (1, 1))), None
+        for step, part in enumerate(path):
+            following = _step(mark, part)
+            if following is None:
+                return mark.place, None
+            if key and step == len(path) - 1:
+                return mark.keys[str(part)], None
+            mark = following
+        return mark.place, mark.written
+
+    def _value(self, path: Keys) -> Any:
+        value = self.value
+        for part in path:
+            try:
+                value = value[part]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
+    def _marked(self) -> Document:
+        if self._marks is None:
+            self._marks = read(self.data or b"", marks=True)
+        return self._marks
+
+    def _leave_out(self, value: dict[str, Any], path: Keys) -> None:
+        """Take the smallest piece that holds an error out of the value."""
+        targets = value.get("targets")
+        if path[:1] == ("targets",) and isinstance(targets, list) and len(path) >= 2 and isinstance(path[1], int):
+            stand_in = f"http://stand-in-{path[1]}.invalid"
+            target = targets[path[1]]
+            if not isinstance(target, dict):
+                targets[path[1]] = {"url": stand_in, "probes": {}}
+                return
+            if len(path) == 2 or path[2] == "url":
+                # Without a url there is no target; with a stand-in the rest of it can be judged.
+                target["url"] = stand_in
+                return
+        holders: list[tuple[Any, Any]] = []
+        here: Any = value
+        for part in path:
+            if not (part in here if isinstance(here, dict) else isinstance(here, list) and part < len(here)):  # type: ignore[operator]
+                return  # an earlier error took it along
+            holders.append((here, part))
+            here = here[part]
+        while holders:
+            holder, part = holders.pop()
+            if isinstance(holder, dict):
+                del holder[part]
+                return
+
+
+def _step(mark: Mark, part: str | int) -> Mark | None:
+    children = mark.children
+    if isinstance(children, dict):
+        return children.get(str(part)) if isinstance(part, str) else None
+    if isinstance(children, list) and isinstance(part, int) and part < len(children):
+        return children[part]
+    return None
+
+
+def _with_names(findings: list[Finding], value: dict[str, Any]) -> list[Finding]:
+    """Findings about a missing url name the target: its line alone may be one of thousands alike."""
+    named = []
+    for finding in findings:
+        path = finding.path
+        if len(path) == 3 and path[0] == "targets" and path[2] == "url" and finding.message.startswith("required"):
+            name = value["targets"][path[1]].get("name")
+            if isinstance(name, str):
+                finding = finding._replace(message=f"{finding.message} (target {shown(name)})")
+        named.append(finding)
+    return named

@@ -1,0 +1,75 @@
+"""A config file's bytes, read once and whole, or the reason why they cannot be used."""
+
+import codecs
+import os
+import re
+import stat
+from pathlib import Path
+
+#: Bytes. A hundred thousand short targets fit; nothing sensible is larger.
+MAX_FILE = 32_000_000
+
+#: What YAML does not allow in a stream.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+class SourceError(Exception):
+    """A file that cannot be used, with line and column from 1."""
+
+    def __init__(self, message: str, line: int = 1, column: int = 1) -> None:
+        super().__init__(message)
+        self.message, self.line, self.column = message, line, column
+
+
+def read_file(path: Path) -> bytes:
+    """UTF-8 text of a regular file, without a byte order mark. Opened once, never blocks. Raises `SourceError`."""
+    try:
+        # Without O_NONBLOCK, opening a FIFO waits for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise SourceError(f"cannot be opened: {error.strerror}") from None
+    except ValueError:
+        raise SourceError("cannot be opened: the path holds a NUL byte") from None
+    with os.fdopen(descriptor, "rb") as file:
+        mode = os.fstat(descriptor).st_mode
+        for matches, kind in _KINDS:
+            if matches(mode):
+                raise SourceError(f"is {kind}; allowed: a regular file")
+        try:
+            data = file.read(MAX_FILE + 1)
+        except OSError as error:
+            raise SourceError(f"cannot be read: {error.strerror}") from None
+    return check(data)
+
+
+def check(data: bytes) -> bytes:
+    """The bytes as the reader takes them. Raises `SourceError` for size and encoding."""
+    if len(data) > MAX_FILE:
+        raise SourceError(f"is larger than the size limit of {MAX_FILE // 1_000_000}MB")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise SourceError("encoding is UTF-16 (byte order mark at offset 0); allowed: UTF-8")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line, column = _place(data[: error.start])
+        raise SourceError(f"encoding is not UTF-8 (byte offset {error.start}); allowed: UTF-8", line, column) from None
+    if match := _FORBIDDEN.search(text):
+        before = text[: match.start()].encode()
+        name = "NUL byte" if match[0] == "\0" else f"control character U+{ord(match[0]):04X}"
+        hint = "; is the encoding UTF-16?" if match[0] == "\0" and data.count(b"\0") > len(data) // 4 else ""
+        line, column = _place(before)
+        raise SourceError(f"{name} at byte offset {len(before)}; allowed: UTF-8 text{hint}", line, column)
+    return data
+
+
+def _place(before: bytes) -> tuple[int, int]:
+    line = before.count(b"\n") + 1
+    return line, len(before.rpartition(b"\n")[2].decode(errors="replace")) + 1

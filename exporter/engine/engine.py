@@ -1,0 +1,311 @@
+"""The engine: joins the wheel, the runner, the verdict and the ledger."""
+
+import asyncio
+import logging
+import random as _random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+
+from exporter.engine import plan
+from exporter.engine.lag import STALL, LagSampler
+from exporter.engine.plan import Changes
+from exporter.engine.runner import OpenExchange, Runner
+from exporter.engine.slots import Limits, Slots
+from exporter.engine.verdict import disagreement, judge, worst
+from exporter.engine.watch import Probe, Watch, address
+from exporter.engine.wheel import Wheel
+from exporter.ledger import Ledger
+from exporter.model.job import Job
+from exporter.model.result import Result
+from exporter.model.state import State, StateChange
+
+logger = logging.getLogger(__name__)
+
+#: Seconds a cancelled run has to close its connection while draining.
+_CLOSING = 1.0
+
+
+class Engine:
+    """Runs jobs on schedule, keeps the ledger, and says what state each target is in.
+
+    `open_exchange(job, deadline, trace_id)` opens one attempt's conversation. `on_change` hears every change of state,
+    `on_result` every booked run after what it changed; both are called on the loop and must not block. `clock` is
+    monotonic, `wall` is Unix time, both in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        open_exchange: OpenExchange,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        on_change: Callable[[StateChange], None],
+        on_result: Callable[[Result], None],
+        clock: Callable[[], float] = time.perf_counter,
+        wall: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        random: Callable[[], float] = _random.random,
+    ) -> None:
+        self._ledger = ledger
+        self._on_change = on_change
+        self._on_result = on_result
+        self._clock = clock
+        self._wall = wall
+        self._slots = Slots(limits, ledger.own)
+        self._lag = LagSampler(clock, ledger.own.loop_lag, self._stalled)
+        self._wheel = Wheel(clock, self._wheel_failed)
+        self._runner = Runner(
+            open_exchange=open_exchange,
+            slots=self._slots,
+            lag=self._lag,
+            own=ledger.own,
+            clock=clock,
+            wall=wall,
+            sleep=sleep,
+            random=random,
+        )
+        self._watches: dict[str, Watch] = {}
+        self._jobs: dict[tuple[str, str], Job] = {}
+        self._window = 0.0
+
+    # --- what others call -----------------------------------------------------------------------------------------
+
+    @property
+    def limits(self) -> Limits:
+        """The limits in force; they may be replaced at any time."""
+        return self._slots.limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._slots.limits = limits
+
+    @property
+    def turning(self) -> bool:
+        """Whether runs are being started."""
+        return self._wheel.turning
+
+    async def run(self) -> None:
+        """Turn the wheel until cancelled. Runs in flight go on: `drain` ends them."""
+        self._wheel.start()
+        self._lag.start()
+        try:
+            self._plan([probe for watch in self._watches.values() for probe in watch.probes.values()])
+            for watch in self._watches.values():
+                self._look_again(watch, self._clock())
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self._wheel.stop()
+            self._lag.stop()
+
+    async def once(self, job: Job) -> Result:
+        """Run a job now, within slots and deadline but outside schedule and ledger."""
+        return await self._runner.once(job)
+
+    def pull(self, target: str) -> bool:
+        """Run the cheap probes of a target now. False when there is no such target, or nothing is being started."""
+        watch = self._watches.get(target)
+        if watch is None or not self.turning:
+            return False
+        for probe in watch.probes.values():
+            if probe.job.kind.cheap:
+                self._pull(probe, self._clock())
+        return True
+
+    async def drain(self, grace: float) -> None:
+        """Start nothing more, wait up to `grace` seconds for what is in flight, then cancel it."""
+        self._wheel.stop()
+        tasks = []
+        for flight in list(self._runner.flights):
+            if flight.task is None:
+                flight.cancel()
+            else:
+                tasks.append(flight.task)
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=grace)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=_CLOSING)
+
+    def reconcile(self, jobs: Sequence[Job]) -> Changes:
+        """Make these the jobs that run. Unchanged ones keep counters, evidence and phase. Start is the same."""
+        changes = plan.reconcile(self._jobs, jobs)
+        self._jobs = {job.key: job for job in jobs}
+        self._remove(changes)
+        fresh = [self._add(job) for job in changes.added]
+        for job in changes.removed:
+            # After the additions: a target that changes its only probe is still the same target.
+            if job.key not in self._jobs:
+                self._ledger.remove(*job.key)
+        for job in changes.kept:
+            self._relabel(job)
+        touched = {job.target.name for job in changes.added + changes.removed}
+        watches = [watch for name in touched if (watch := self._watches.get(name)) is not None]
+        for watch in watches:
+            watch.sort()
+            if not watch.probes:
+                self._wheel.drop(self._watches.pop(watch.name))
+        self._window = plan.start_window(Counter(job.schedule.interval for job in jobs))
+        if self.turning:
+            self._plan(fresh)
+            for watch in watches:
+                # Not judged anew: until the added probes have spoken, the state stays.
+                self._look_again(watch, self._clock(), judge=False)
+        return changes
+
+    # --- jobs -----------------------------------------------------------------------------------------------------
+
+    def _remove(self, changes: Changes) -> None:
+        """Stop what is gone or was replaced, and forget targets that keep their name and nothing else."""
+        kept = {job.target.name for job in changes.kept}
+        moved = {
+            job.target.name
+            for job in changes.added
+            if (watch := self._watches.get(job.target.name)) is not None
+            and watch.address != address(job.target)
+            and job.target.name not in kept
+        }
+        for job in changes.removed:
+            probe = self._watches[job.target.name].probes.pop(job.probe)
+            self._wheel.drop(probe)
+            if probe.flight is not None:
+                probe.flight.cancel()
+            if job.target.name in moved:
+                self._ledger.remove(*job.key)
+        for name in moved:
+            self._wheel.drop(self._watches.pop(name))
+
+    def _add(self, job: Job) -> Probe:
+        now, name = self._clock(), job.target.name
+        self._ledger.add(job)
+        if self._ledger.targets[name].target != job.target:
+            self._ledger.replace(job)  # a known target with other labels
+        watch = self._watches.get(name)
+        if watch is None:
+            watch = self._watches[name] = Watch(self, job.target, self._ledger.targets[name].generation, now)
+        probe = watch.probes[job.probe] = Probe(self, watch, job, now)
+        return probe
+
+    def _relabel(self, job: Job) -> None:
+        probe = self._watches[job.target.name].probes[job.probe]
+        if probe.job.target != job.target:
+            probe.job = job
+            self._ledger.replace(job)
+
+    def _plan(self, probes: Sequence[Probe]) -> None:
+        window = plan.start_window(Counter(probe.job.schedule.interval for probe in probes))
+        now = self._clock()
+        for probe in probes:
+            self._put(probe, plan.first_due(probe.offset, probe.job.schedule.interval, now, window), now)
+
+    def _put(self, probe: Probe, due: float, now: float) -> None:
+        self._wheel.put(probe, due)
+        self._ledger.planned(probe.job, probe.interval, self._wall() + due - now)
+
+    # --- runs -----------------------------------------------------------------------------------------------------
+
+    def probe_due(self, probe: Probe, planned: float, now: float) -> None:
+        """The wheel reached a probe."""
+        job, interval = probe.job, probe.job.schedule.interval
+        lost = plan.lost_slots(planned, interval, now)
+        if now - planned > STALL:
+            # Given up, and spread over the interval like at start: not all of it is made up for at once.
+            self._ledger.skip(job, "missed", lost)
+            self._put(probe, plan.first_due(probe.offset, interval, now, self._window), now)
+            return
+        if lost > 1:
+            self._ledger.skip(job, "missed", lost - 1)
+        self._wheel.put(probe, plan.next_due(probe.offset, interval, max(now, planned)))
+        if probe.watch.holds_back(probe):
+            return
+        if probe.flight is not None:
+            self._ledger.skip(job, "missed" if probe.flight.task is None else "overlap")
+            return
+        self._launch(probe, planned)
+
+    def _launch(self, probe: Probe, planned: float) -> None:
+        slow = probe.slow
+        probe.fresh = False
+        generation = probe.watch.generation
+        probe.flight = self._runner.launch(probe.job, planned, generation, probe.landed, slow=slow)
+
+    def _pull(self, probe: Probe, now: float) -> None:
+        """Run a probe now instead of at its planned moment, never twice at once."""
+        if probe.flight is not None:
+            # One that still waits for its slot is soon enough.
+            probe.again = probe.flight.task is not None
+            return
+        if probe.watch.probes.get(probe.job.probe) is not probe:
+            return
+        start = probe.pulled_at(now)
+        if start <= now:
+            self._launch(probe, now)
+        else:
+            self._wheel.put(probe, start, sooner=True)
+
+    def probe_landed(self, probe: Probe, result: Result | None) -> None:
+        """A run ended: book it, judge, and start what it pulls forward."""
+        probe.flight = None
+        if result is None or not self._ledger.record(result):
+            return
+        now, watch, track = self._clock(), probe.watch, probe.track
+        self._put(probe, probe.after(result, now), now)
+        before = track.evidence
+        track.update(result, probe.interval)
+        probe.note_time(result)
+        if probe.job.kind.canary and (sides := disagreement(worst(watch.cheap), result.evidence)) is not None:
+            self._ledger.disagree(watch.name, *sides)
+        self._judge(watch, now)
+        self._wheel.put(watch, track.expires, sooner=True)
+        if self.turning:
+            for other in watch.pulled_by(probe, result.evidence, before):
+                self._pull(other, now)
+            if probe.again:
+                probe.again = False
+                self._pull(probe, now)
+        self._tell(self._on_result, result, probe.job)
+
+    # --- verdicts -------------------------------------------------------------------------------------------------
+
+    def watch_due(self, watch: Watch, planned: float, now: float) -> None:
+        """Some evidence may have expired, or the time to start up is over."""
+        if now - planned > STALL:
+            self._wheel.put(watch, now + STALL)  # by then `_stalled` has been told what really expired
+        else:
+            self._look_again(watch, now)
+
+    def _look_again(self, watch: Watch, now: float, *, judge: bool = True) -> None:
+        lost, next_look = watch.expire(now)
+        if lost and judge:
+            self._judge(watch, now)
+        if next_look < float("inf"):
+            self._wheel.put(watch, next_look)
+
+    def _stalled(self, seconds: float) -> None:
+        """The process stood still and nobody could be asked: that time makes no evidence old."""
+        for watch in self._watches.values():
+            for probe in watch.probes.values():
+                probe.track.expires += seconds
+
+    def _judge(self, watch: Watch, now: float) -> None:
+        record = self._ledger.targets.get(watch.name)
+        if record is None:
+            return
+        verdict = judge(watch.cheap, watch.canaries, watch.others, record.verdict, starting=watch.starting(now))
+        if verdict.state is State.HEALTHY:
+            watch.healthy_once = True
+        change = self._ledger.judge(watch.name, verdict)
+        if change is not None:
+            self._tell(self._on_change, change, next(iter(watch.probes.values())).job)
+
+    def _tell(self, listener: Callable[..., None], news: object, job: Job) -> None:
+        try:
+            listener(news)
+        except Exception:
+            self._runner.bug("engine", job)
+
+    def _wheel_failed(self, error: Exception) -> None:
+        self._ledger.own.internal_errors["wheel"] += 1
+        logger.error("internal error", exc_info=error)

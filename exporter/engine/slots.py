@@ -1,0 +1,193 @@
+"""Who may run now: a slot of the host first, then a global one.
+
+Whoever waits for its host holds no global slot, so a slow host delays only itself. Both kinds of slots have two lanes:
+tickets in the slow lane (what they are for timed out the last time) hold at most half of the slots, so a thousand dead
+targets cannot starve the living. Within what its lane allows, the ticket that came first goes first.
+"""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass
+from enum import Enum
+
+from exporter.ledger import Own
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Runs at once, in all and per host (and port)."""
+
+    concurrency: int = 500
+    per_host: int = 8
+
+
+class Stage(Enum):
+    """Where a ticket is."""
+
+    OUT = 0
+    HOST = 1  #: waits for a slot of its host
+    GLOBAL = 2  #: holds a slot of its host, waits for a global one
+    IN = 3  #: holds both
+
+
+class Ticket(ABC):
+    """A wish to run. It may be handed in again after it left."""
+
+    __slots__ = ("host", "number", "slow", "stage")
+
+    def __init__(self, host: Hashable, *, slow: bool) -> None:
+        self.host = host
+        self.slow = slow
+        self.stage = Stage.OUT
+        #: Order of arrival. A queue entry with an old number is one that left.
+        self.number = 0
+
+    @abstractmethod
+    def granted(self) -> None:
+        """Both slots are held. Must not block, and must not ask or leave at once."""
+
+
+class _Lane(deque[tuple[int, Ticket]]):
+    """Those who wait, each with the number it came with."""
+
+    def trim(self, stage: Stage) -> None:
+        """Let go of heads that left meanwhile: out, further on, or back again with another number."""
+        while self and (self[0][1].number != self[0][0] or self[0][1].stage is not stage):
+            self.popleft()
+
+
+class _Gate:
+    """Slots of one kind. Its queues exist only once somebody waited: most hosts never see that."""
+
+    __slots__ = ("capacity", "fast", "held", "held_slow", "slow", "stage")
+
+    def __init__(self, capacity: int, stage: Stage) -> None:
+        self.capacity = capacity
+        self.stage = stage  #: of those who wait here
+        self.held = self.held_slow = 0
+        self.fast: _Lane | None = None
+        self.slow: _Lane | None = None
+
+    def admit(self, ticket: Ticket) -> bool:
+        """Take a slot if there is one, else queue."""
+        lane = self.slow if ticket.slow else self.fast
+        if not lane and self.held < self.capacity and not (ticket.slow and self._slow_full()):
+            self._take(ticket)
+            return True
+        if lane is None:
+            lane = _Lane()
+            if ticket.slow:
+                self.slow = lane
+            else:
+                self.fast = lane
+        lane.append((ticket.number, ticket))
+        return False
+
+    def next(self) -> Ticket | None:
+        """The next of those who wait, with its slot taken; None when none may go."""
+        fast, slow = self.fast, self.slow
+        if fast:
+            fast.trim(self.stage)
+        if slow:
+            slow.trim(self.stage)
+        if self.held >= self.capacity:
+            return None
+        if slow and not self._slow_full() and (not fast or slow[0][0] < fast[0][0]):
+            ticket = slow.popleft()[1]
+        elif fast:
+            ticket = fast.popleft()[1]
+        else:
+            return None
+        self._take(ticket)
+        return ticket
+
+    def give(self, ticket: Ticket) -> None:
+        """Take a slot back."""
+        self.held -= 1
+        self.held_slow -= ticket.slow
+
+    def _take(self, ticket: Ticket) -> None:
+        self.held += 1
+        self.held_slow += ticket.slow
+
+    def _slow_full(self) -> bool:
+        return self.held_slow >= max(1, self.capacity // 2)
+
+
+class Slots:
+    """All slots. Keeps `own.in_flight`, `own.waiting` and `own.slots` true."""
+
+    def __init__(self, limits: Limits, own: Own) -> None:
+        self._limits = limits
+        self._own = own
+        self._own.slots = limits.concurrency
+        self._all = _Gate(limits.concurrency, Stage.GLOBAL)
+        self._hosts: dict[Hashable, _Gate] = {}
+        self._number = 0
+
+    @property
+    def limits(self) -> Limits:
+        """The limits in force. Smaller ones interrupt nobody: they hold as slots come back."""
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._limits = limits
+        self._own.slots = self._all.capacity = limits.concurrency
+        for gate in self._hosts.values():
+            gate.capacity = limits.per_host
+        self._serve_all()
+        for host in list(self._hosts):
+            self._serve_host(host)
+
+    def ask(self, ticket: Ticket) -> None:
+        """Queue a ticket; `granted` is called when its turn has come, maybe at once."""
+        self._number += 1
+        ticket.number = self._number
+        ticket.stage = Stage.HOST
+        self._own.waiting += 1
+        gate = self._hosts.get(ticket.host)
+        if gate is None:
+            gate = self._hosts[ticket.host] = _Gate(self._limits.per_host, Stage.HOST)
+        if gate.admit(ticket):
+            self._enter(ticket)
+
+    def leave(self, ticket: Ticket) -> None:
+        """Give everything back, or stop waiting. Harmless for a ticket that is out."""
+        stage, ticket.stage = ticket.stage, Stage.OUT
+        if stage is Stage.OUT:
+            return
+        if stage is Stage.IN:
+            self._own.in_flight -= 1
+            self._all.give(ticket)
+            self._serve_all()
+        else:
+            self._own.waiting -= 1
+        if stage is not Stage.HOST:
+            self._hosts[ticket.host].give(ticket)
+        self._serve_host(ticket.host)
+
+    def _enter(self, ticket: Ticket) -> None:
+        ticket.stage = Stage.GLOBAL
+        if self._all.admit(ticket):
+            self._grant(ticket)
+
+    def _grant(self, ticket: Ticket) -> None:
+        ticket.stage = Stage.IN
+        self._own.waiting -= 1
+        self._own.in_flight += 1
+        ticket.granted()
+
+    def _serve_all(self) -> None:
+        if self._all.fast or self._all.slow:
+            while (ticket := self._all.next()) is not None:
+                self._grant(ticket)
+
+    def _serve_host(self, host: Hashable) -> None:
+        gate = self._hosts[host]
+        if gate.fast or gate.slow:
+            while (ticket := gate.next()) is not None:
+                self._enter(ticket)
+        if not (gate.held or gate.fast or gate.slow):
+            del self._hosts[host]

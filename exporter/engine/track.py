@@ -1,0 +1,74 @@
+"""What the runs of one probe amount to: streaks, thresholds, effective evidence, and how long it holds. Pure."""
+
+from exporter.model.failure import Evidence, Reason
+from exporter.model.job import Job
+from exporter.model.result import Result
+
+_BEFORE_ALL = float("-inf")
+#: Load and loading are what the server says of itself: one answer is enough.
+_UNCONFIRMED = frozenset({Evidence.BUSY, Evidence.LOADING})
+
+
+class Track:
+    """The effective evidence of one probe. All times are of the engine's clock, in seconds.
+
+    `since`: start of the first run of the streak that made the evidence what it is; before all time where a first
+    answer was ok, which contradicts nothing known. `at`, `ended`: start and end of the latest run that supports it.
+    `ok_at`: start of the latest run that was ok, confirmed or not.
+    """
+
+    __slots__ = (
+        "at", "detail", "ended", "evidence", "expired", "expires", "job", "ok_at", "reason", "since",
+        "_not_ok", "_ok", "_raw", "_raw_since",
+    )  # fmt: skip
+
+    def __init__(self, job: Job, now: float) -> None:
+        self.job = job
+        self.evidence = Evidence.NONE
+        self.reason: Reason | None = None
+        self.detail = ""
+        self.since = self.at = self.ended = self.ok_at = _BEFORE_ALL
+        #: A probe that never brings evidence is waited for as long as evidence would hold.
+        self.expires = now + 2 * job.schedule.interval + job.schedule.timeout
+        self.expired = False
+        self._raw = Evidence.NONE
+        self._raw_since = _BEFORE_ALL
+        self._ok = self._not_ok = 0
+
+    def update(self, result: Result, interval: float) -> bool:
+        """Take one finished run; `interval` is the one in force after it. True when the effective evidence changed."""
+        seen = result.evidence
+        if seen is Evidence.NONE:
+            return False
+        self.expires = result.ended + 2 * interval + self.job.schedule.timeout
+        self.expired = False
+        if seen is not self._raw:
+            self._raw, self._raw_since = seen, result.started
+        if seen is Evidence.OK:
+            self._ok, self._not_ok, self.ok_at = self._ok + 1, 0, result.started
+        else:
+            self._ok, self._not_ok = 0, self._not_ok + 1
+        before = self.evidence
+        if not self._counts(seen, before):
+            return False
+        self.at, self.ended = result.started, result.ended
+        self.reason, self.detail = result.reason, result.detail
+        if seen is before:
+            return False
+        self.evidence = seen
+        first_ok = before is Evidence.NONE and seen is Evidence.OK
+        self.since = _BEFORE_ALL if first_ok else self._raw_since
+        return True
+
+    def _counts(self, seen: Evidence, before: Evidence) -> bool:
+        if before is Evidence.NONE or seen is before:
+            return True
+        if seen is Evidence.OK:
+            return self._ok >= self.job.thresholds.success
+        return before is not Evidence.OK or seen in _UNCONFIRMED or self._not_ok >= self.job.thresholds.failure
+
+    def expire(self) -> None:
+        """Let evidence go that is too old, or stop waiting for the first."""
+        self.expired = True
+        self.evidence = self._raw = Evidence.NONE
+        self.reason, self.detail = None, ""

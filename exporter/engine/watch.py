@@ -1,0 +1,204 @@
+"""One target under watch: its probes, what they hold, and which of them a finished run pulls forward."""
+
+from abc import abstractmethod
+from typing import Protocol
+
+from exporter.engine import plan
+from exporter.engine.runner import Flight
+from exporter.engine.track import Track
+from exporter.engine.wheel import Planned
+from exporter.model.failure import Evidence, Status
+from exporter.model.job import Job, Kind
+from exporter.model.result import Result
+from exporter.model.target import Target
+
+#: Pulled-forward runs a probe may have in a row. Further ones come one per `recheck`, so that probes that keep
+#: contradicting each other (two replicas behind one address) cannot drive each other in a circle.
+PULLS_AT_ONCE = 3
+_BAD = frozenset({Evidence.DEAD, Evidence.SLOW, Evidence.BROKEN, Evidence.REFUSED, Evidence.WRONG})
+#: A failed run that used this share of its timeout held its slot as long as one that timed out.
+_LONG = 0.8
+
+
+class Owner(Protocol):
+    """What a probe and a watch tell when their moment has come."""
+
+    @abstractmethod
+    def probe_due(self, probe: "Probe", planned: float, now: float) -> None:
+        """A probe's planned moment."""
+
+    @abstractmethod
+    def probe_landed(self, probe: "Probe", result: Result | None) -> None:
+        """A probe's run ended; None when it was cancelled."""
+
+    @abstractmethod
+    def watch_due(self, watch: "Watch", planned: float, now: float) -> None:
+        """Some evidence of a target may have expired."""
+
+
+class Probe(Planned):
+    """A job on the schedule, with what its runs left behind."""
+
+    __slots__ = (
+        "again", "failures", "flight", "fresh", "interval", "job", "offset", "owner", "relief", "timed_out", "track",
+        "watch",
+    )  # fmt: skip
+
+    def __init__(self, owner: Owner, watch: "Watch", job: Job, now: float) -> None:
+        super().__init__()
+        self.owner = owner
+        self.watch = watch
+        self.job = job
+        self.offset = plan.phase(job.key, job.schedule.interval)
+        self.track = Track(job, now)
+        self.interval = job.schedule.interval  #: in force: re-check and Retry-After included
+        self.flight: Flight | None = None
+        self.fresh = True  #: no run was started yet
+        self.again = False  #: pulled forward while its run was under way
+        self.timed_out = False
+        self.failures = 0  #: runs in a row that were not healthy
+        self.relief = float("-inf")
+
+    def due(self, planned: float, now: float) -> None:
+        """The planned moment of the next run."""
+        self.owner.probe_due(self, planned, now)
+
+    def landed(self, result: Result | None) -> None:
+        """The run ended."""
+        self.owner.probe_landed(self, result)
+
+    def after(self, result: Result, now: float) -> float:
+        """The next run's moment, and with it the interval in force, after a finished run."""
+        schedule = self.job.schedule
+        due = plan.next_due(self.offset, schedule.interval, now)
+        self.interval = schedule.interval
+        if result.status is Status.HEALTHY:
+            self.failures = 0
+            return due
+        self.failures += 1
+        if self.job.kind.canary:
+            delay = plan.recheck_delay(schedule.recheck, schedule.interval, self.failures)
+            if delay < schedule.interval:
+                self.interval, due = delay, result.ended + delay
+        if result.retry_after is not None:
+            wait = plan.stretched(schedule.interval, result.retry_after)
+            self.interval, due = max(self.interval, wait), max(due, result.ended + wait)
+        return due
+
+    def pulled_at(self, now: float) -> float:
+        """When a pull of now may start; counts it."""
+        gap = self.job.schedule.recheck
+        start = max(now, self.relief - (PULLS_AT_ONCE - 1) * gap)
+        self.relief = max(self.relief, start) + gap
+        return start
+
+    @property
+    def slow(self) -> bool:
+        """Whether its next run may hold its slot for long: it or its target just did, or it is a canary's first."""
+        return self.timed_out or self.watch.timed_out or (self.fresh and self.job.kind.canary)
+
+    def note_time(self, result: Result) -> None:
+        """Remember whether the run, or the last of the whole target, held its slot until its timeout."""
+        long = result.ended - result.started >= _LONG * self.job.schedule.timeout
+        self.timed_out = self.watch.timed_out = result.evidence is Evidence.SLOW or (
+            long and result.status is Status.ERROR
+        )
+
+
+class Watch(Planned):
+    """A target's probes by what they speak of. `address` decides whether it is still the same target."""
+
+    __slots__ = (
+        "address", "asked", "canaries", "cheap", "generation", "healthy_once", "name", "others", "owner",
+        "probes", "startup_until", "timed_out",
+    )  # fmt: skip
+
+    def __init__(self, owner: Owner, target: Target, generation: int, now: float) -> None:
+        super().__init__()
+        self.owner = owner
+        self.name = target.name
+        self.generation = generation
+        self.address = address(target)
+        self.startup_until = now + target.startup
+        self.healthy_once = False
+        self.asked = False  #: a cheap run has finished
+        self.timed_out = False
+        self.probes: dict[str, Probe] = {}
+        self.cheap: list[Track] = []
+        self.canaries: list[Track] = []
+        self.others: list[Track] = []
+
+    def due(self, planned: float, now: float) -> None:
+        """Something may have expired."""
+        self.owner.watch_due(self, planned, now)
+
+    def sort(self) -> None:
+        """Bring the lists of tracks in line with `probes`."""
+        tracks = [probe.track for probe in self.probes.values()]
+        self.cheap = [track for track in tracks if track.job.kind.cheap]
+        self.canaries = [track for track in tracks if track.job.kind.canary]
+        self.others = [track for track in tracks if not (track.job.kind.cheap or track.job.kind.canary)]
+
+    def starting(self, now: float) -> bool:
+        """Within the time the target may take until it is first healthy."""
+        return not self.healthy_once and now < self.startup_until
+
+    def holds_back(self, probe: Probe) -> bool:
+        """Whether a probe has to wait for the target's first finished cheap run."""
+        return probe.fresh and probe.job.kind.canary and not self.asked and bool(self.cheap)
+
+    def pulled_by(self, probe: Probe, seen: Evidence, before: Evidence) -> list[Probe]:
+        """Whom a finished run of `probe` pulls forward; `before` was its effective evidence until then."""
+        kind = probe.job.kind
+        if kind.cheap:
+            held, first, self.asked = probe.track.evidence, not self.asked, True
+            if not first and held is before:
+                return []
+            canaries = [other for other in self.probes.values() if other.job.kind.canary]
+            pulled = [other for other in canaries if other.fresh or _news(before, held, other.track.evidence)]
+            for other in pulled:
+                other.failures = 0  # what it said of the server as it was no longer counts
+            return pulled
+        if not kind.canary or seen is Evidence.NONE:
+            return []
+        cheap = [other for other in self.probes.values() if other.job.kind.cheap]
+        if seen is Evidence.OK:
+            return [
+                other for other in cheap if other.job.kind is Kind.READY and other.track.evidence is Evidence.LOADING
+            ]
+        # One that says so itself has nothing to add; asking it with every re-check would only be traffic.
+        return [other for other in cheap if other.track.evidence not in _BAD]
+
+    def expire(self, now: float) -> tuple[bool, float]:
+        """Let go what is too old: whether the verdict may be another, and when to look again."""
+        lost = not self.healthy_once and self.startup_until <= now
+        look = self.startup_until if self.starting(now) else float("inf")
+        for probe in self.probes.values():
+            track = probe.track
+            if track.expired:
+                continue
+            if now < track.expires:
+                look = min(look, track.expires)
+            elif probe.flight is not None and probe.flight.task is not None:
+                # It speaks again within its deadline; until then the old word stands.
+                look = min(look, now + probe.job.schedule.timeout)
+            else:
+                track.expire()
+                lost = True
+        return lost, look
+
+
+def _news(before: Evidence, now_held: Evidence, canary: Evidence) -> bool:
+    """Whether a cheap probe's evidence changed so that a canary has to speak anew.
+
+    A first answer contradicts no earlier one; it is news only where the canary said ok and this is not.
+    """
+    if before is Evidence.NONE:
+        return canary is Evidence.OK and now_held not in (Evidence.OK, Evidence.NONE)
+    return now_held is not before
+
+
+def address(target: Target) -> tuple[object, ...]:
+    """What makes a target another one when it changes."""
+    endpoint = target.endpoint
+    return (endpoint.scheme, endpoint.host, endpoint.port, endpoint.path, endpoint.query, target.model)

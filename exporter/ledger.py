@@ -1,0 +1,374 @@
+"""What is remembered per target between runs, and the exporter's own plain counters. Knows no metric names.
+
+Every number lives in a slot; rendering reads the slots and nothing else. Times are seconds; `*_at` is Unix time.
+"""
+
+import time
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from enum import IntFlag
+from typing import Any
+
+from exporter.model.failure import Reason, Status
+from exporter.model.job import Job, Kind
+from exporter.model.result import Result
+from exporter.model.state import State, StateChange, Verdict
+from exporter.model.stream import Channel, Outcome
+from exporter.model.target import Target
+
+DURATION_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+TTFT_BOUNDS = (
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0, 160.0,
+)  # fmt: skip
+INTER_CHUNK_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0)
+LAG_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+#: How many results a probe keeps for the page; failures apart, so that successes do not push them out.
+RECENT = 10
+
+
+class Dirty(IntFlag):
+    """Which groups of a target's numbers changed since they were last rendered."""
+
+    STATIC = 1  #: what the config says
+    CHANGE = 2  #: state, info, metadata
+    RUN = 4  #: what every run moves
+    ALL = 7
+
+
+class Histogram:
+    """Cumulative-on-render histogram: `counts` has one slot per bound and one for +Inf."""
+
+    __slots__ = ("bounds", "counts", "exemplars", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+        #: Per slot, the newest (trace id, value, Unix time); None until one came.
+        self.exemplars: list[tuple[str, float, float] | None] | None = None
+
+    @property
+    def count(self) -> int:
+        """Observations so far."""
+        return sum(self.counts)
+
+    def observe(self, value: float, trace_id: str = "", at: float = 0.0) -> None:
+        """Count one value; `trace_id` makes it its bucket's exemplar."""
+        slot = bisect_left(self.bounds, value)
+        self.counts[slot] += 1
+        self.sum += value
+        if trace_id:
+            if self.exemplars is None:
+                self.exemplars = [None] * len(self.counts)
+            self.exemplars[slot] = (trace_id, value, at)
+
+
+class Bounds:
+    """Histogram bounds in force."""
+
+    __slots__ = ("duration", "inter_chunk", "ttft")
+
+    def __init__(
+        self,
+        duration: Sequence[float] = DURATION_BOUNDS,
+        ttft: Sequence[float] = TTFT_BOUNDS,
+        inter_chunk: Sequence[float] = INTER_CHUNK_BOUNDS,
+    ) -> None:
+        self.duration = tuple(duration)
+        self.ttft = tuple(ttft)
+        self.inter_chunk = tuple(inter_chunk)
+
+
+class ProbeRecord:
+    """One probe of one target. A last-run value the last run did not produce is None or missing, never an old one."""
+
+    __slots__ = (
+        "attempts", "duration", "failures", "http_status", "inter_chunk", "interval", "job", "last", "last_duration",
+        "last_run_at", "last_success_at", "max_gap", "next_at", "outcomes", "paused", "phases", "recent",
+        "recent_failures", "response_bytes", "retries", "runs", "skipped", "success", "successes",
+        "time_per_output_token", "tokens", "tokens_per_second", "ttft",
+    )  # fmt: skip
+
+    def __init__(self, job: Job, bounds: Bounds) -> None:
+        self.job = job
+        self.success: bool | None = None
+        self.runs = self.successes = self.attempts = self.retries = 0
+        self.failures: Counter[tuple[Status, Reason]] = Counter()
+        self.duration = Histogram(bounds.duration)
+        self.last_duration: float | None = None
+        self.phases: dict[str, float] = {}
+        self.last_run_at: float | None = None
+        self.last_success_at: float | None = None
+        #: Interval in force: re-check and Retry-After included.
+        self.interval = job.schedule.interval
+        #: Unix time of the next planned run, for the page; None while not scheduled.
+        self.next_at: float | None = None
+        self.http_status: int | None = None
+        self.response_bytes: int | None = None
+        self.skipped: Counter[str] = Counter()
+        self.paused: dict[str, bool] = {}
+        self.ttft: dict[Channel, Histogram] = {}
+        self.inter_chunk: Histogram | None = None
+        self.outcomes: dict[Outcome, int] | None = None
+        if job.kind is Kind.STREAM:
+            self.inter_chunk = Histogram(bounds.inter_chunk)
+            self.outcomes = dict.fromkeys(Outcome, 0)
+        self.max_gap: float | None = None
+        self.time_per_output_token: float | None = None
+        self.tokens_per_second: float | None = None
+        self.tokens: Counter[str] = Counter()
+        if job.kind is Kind.STREAM:
+            self.tokens.update(dict.fromkeys(("input", "output", "reasoning", "cached"), 0))
+        self.last: Result | None = None
+        self.recent: deque[Result] = deque(maxlen=RECENT)
+        self.recent_failures: deque[Result] = deque(maxlen=RECENT)
+
+
+class TargetRecord:
+    """One target: its state and what its probes left behind."""
+
+    __slots__ = (
+        "added_at", "certificate_not_after", "dirty", "disagreements", "entered", "facts", "generation", "info",
+        "memory", "metadata_changes", "probes", "rendered", "since", "state_changes", "state_seconds", "target",
+        "verdict",
+    )  # fmt: skip
+
+    def __init__(self, target: Target, generation: int, now: float, at: float) -> None:
+        self.target = target
+        self.generation = generation
+        self.added_at = at
+        self.verdict = Verdict(State.UNKNOWN)
+        #: Unix time since when the state holds; `entered` is the same moment, or the last settling, monotonic.
+        self.since = at
+        self.entered = now
+        self.state_changes: Counter[tuple[State, State]] = Counter()
+        self.state_seconds = dict.fromkeys(State, 0.0)
+        #: (cheap, canary), each `ok` or `bad`.
+        self.disagreements = {("ok", "bad"): 0, ("bad", "ok"): 0}
+        self.info: dict[str, str] = {}
+        self.facts: dict[str, float] = {}
+        self.metadata_changes: Counter[str] = Counter()
+        self.certificate_not_after: float | None = None
+        self.memory: dict[str, Any] = {}
+        self.probes: dict[str, ProbeRecord] = {}
+        self.dirty = Dirty.ALL
+        #: The renderer's own cache; nothing else touches it.
+        self.rendered: Any = None
+
+    @property
+    def state(self) -> State:
+        """The present state."""
+        return self.verdict.state
+
+    def settle(self, now: float) -> None:
+        """Move the time since the last settling to the account of the present state."""
+        self.state_seconds[self.verdict.state] += max(0.0, now - self.entered)
+        self.entered = now
+
+
+class Own:
+    """The exporter's plain counters about itself."""
+
+    __slots__ = (
+        "component_restarts", "discovery_failures", "discovery_last_success_at", "in_flight", "internal_errors",
+        "loop_lag", "missed_slots", "on_demand", "reload_successful", "reload_success_at", "reloads",
+        "schedule_delay", "scrape_seconds", "scrape_series", "slots", "suspect", "targets", "waiting",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self.waiting = 0
+        self.slots = 0
+        self.missed_slots = 0
+        self.suspect = 0
+        self.schedule_delay = Histogram(LAG_BOUNDS)
+        self.loop_lag = Histogram(LAG_BOUNDS)
+        self.reloads = {"success": 0, "failure": 0}
+        self.reload_successful = False
+        self.reload_success_at: float | None = None
+        self.targets: dict[str, int] = {}  #: by source
+        self.on_demand = {"ok": 0, "bad_request": 0, "denied": 0, "limited": 0}
+        self.component_restarts: Counter[str] = Counter()
+        self.internal_errors: Counter[str] = Counter()
+        self.discovery_last_success_at: dict[str, float] = {}
+        self.discovery_failures: Counter[str] = Counter()
+        #: Of the last scrape written out: work it took, waiting for the reader excluded, and sample lines.
+        self.scrape_seconds: float | None = None
+        self.scrape_series: int | None = None
+
+
+class Ledger:
+    """All records. Only the loop's thread writes; `clock` is the engine's monotonic clock, `wall` Unix time."""
+
+    def __init__(
+        self,
+        bounds: Bounds | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.bounds = bounds or Bounds()
+        self.clock = clock
+        self.wall = wall
+        self.targets: dict[str, TargetRecord] = {}
+        self.own = Own()
+        #: Goes up whenever targets or probes come or go: cached orders and headers are stale then.
+        self.revision = 0
+        self._generation = 0
+
+    def __iter__(self) -> Iterator[TargetRecord]:
+        return iter(self.targets.values())
+
+    def add(self, job: Job) -> ProbeRecord:
+        """Start remembering a probe, and its target if it is new."""
+        name = job.target.name
+        record = self.targets.get(name)
+        if record is None:
+            self._generation += 1
+            record = self.targets[name] = TargetRecord(job.target, self._generation, self.clock(), self.wall())
+        probe = record.probes[job.probe] = ProbeRecord(job, self.bounds)
+        self._touch(record)
+        return probe
+
+    def replace(self, job: Job) -> None:
+        """Same fingerprint, maybe other labels: numbers go on, the series carry the new labels."""
+        record = self.targets[job.target.name]
+        record.target = job.target
+        record.probes[job.probe].job = job
+        self._touch(record)
+
+    def remove(self, target: str, probe: str) -> None:
+        """Forget a probe; a target without probes is forgotten with all its series."""
+        record = self.targets.get(target)
+        if record is None or record.probes.pop(probe, None) is None:
+            return
+        self._touch(record)
+        if not record.probes:
+            del self.targets[target]
+
+    def record(self, result: Result) -> bool:
+        """Book one finished run. False, and nothing is booked, when its target or job is gone or was replaced."""
+        job = result.job
+        target = self.targets.get(job.target.name)
+        if target is None or target.generation != result.generation:
+            return False
+        probe = target.probes.get(job.probe)
+        if probe is None or probe.job.fingerprint != job.fingerprint:
+            return False
+        self._book(probe, result)
+        self._book_target(target, result)
+        self.own.suspect += result.suspect
+        target.settle(self.clock())
+        target.dirty |= Dirty.RUN
+        return True
+
+    def judge(self, name: str, verdict: Verdict) -> StateChange | None:
+        """Set the verdict on a target. Returns the change when the state became another."""
+        record = self.targets[name]
+        before = record.verdict
+        if verdict == before:
+            return None
+        record.settle(self.clock())
+        record.verdict = verdict
+        record.dirty |= Dirty.CHANGE | Dirty.RUN
+        if verdict.state is before.state:
+            return None
+        record.since = self.wall()
+        record.state_changes[before.state, verdict.state] += 1
+        return StateChange(name, record.target.model, before.state, verdict, record.since)
+
+    def disagree(self, name: str, cheap: str, canary: str) -> None:
+        """Count one canary run that differs from the cheap evidence; each side is `ok` or `bad`."""
+        record = self.targets[name]
+        record.disagreements[cheap, canary] += 1
+        record.dirty |= Dirty.RUN
+
+    def skip(self, job: Job, reason: str, count: int = 1) -> None:
+        """Count slots that were not used: asleep, budget, overlap, missed or maintenance."""
+        if (record := self.targets.get(job.target.name)) and (probe := record.probes.get(job.probe)):
+            probe.skipped[reason] += count
+            record.dirty |= Dirty.RUN
+            if reason == "missed":
+                self.own.missed_slots += count
+
+    def planned(self, job: Job, interval: float, next_at: float) -> None:
+        """Note the interval in force and the Unix time of the next run."""
+        if (record := self.targets.get(job.target.name)) and (probe := record.probes.get(job.probe)):
+            probe.next_at = next_at
+            if probe.interval != interval:
+                probe.interval = interval
+                record.dirty |= Dirty.RUN
+
+    def _touch(self, record: TargetRecord) -> None:
+        record.dirty = Dirty.ALL
+        record.rendered = None
+        self.revision += 1
+
+    def _book(self, probe: ProbeRecord, result: Result) -> None:
+        healthy = result.status is Status.HEALTHY
+        measured = result.measurement
+        probe.success = healthy
+        probe.runs += 1
+        probe.attempts += result.attempts
+        probe.retries += max(0, result.attempts - 1)
+        probe.last_run_at = result.at
+        probe.last_duration = measured.duration
+        probe.phases = dict(measured.phases)
+        probe.http_status = measured.http_status
+        probe.response_bytes = measured.response_bytes
+        probe.last = result
+        if healthy:
+            probe.successes += 1
+            probe.last_success_at = result.at
+            probe.recent.append(result)
+            if measured.duration is not None:
+                probe.duration.observe(measured.duration, result.trace_id, result.at)
+        else:
+            probe.recent_failures.append(result)
+            probe.failures[result.status, result.reason or Reason.INTERNAL] += 1
+        self._book_stream(probe, result)
+
+    def _book_stream(self, probe: ProbeRecord, result: Result) -> None:
+        stream = result.observation.stream
+        tokens = result.observation.tokens
+        probe.max_gap = stream.max_gap if stream else None
+        probe.time_per_output_token = stream.time_per_output_token if stream else None
+        probe.tokens_per_second = stream.output_tokens_per_second if stream else None
+        if stream is not None:
+            for channel, seconds in stream.ttft.items():
+                probe.ttft.setdefault(channel, Histogram(self.bounds.ttft)).observe(seconds, result.trace_id, result.at)
+            if probe.inter_chunk is not None:
+                for gap in stream.gaps:
+                    probe.inter_chunk.observe(gap)
+            if probe.outcomes is not None:
+                probe.outcomes[stream.outcome] += 1
+            if tokens is None:
+                # The server told no usage: what we saw is the only account there is.
+                probe.tokens["output"] += stream.token_events
+        if tokens is not None:
+            probe.tokens["input"] += tokens.input
+            probe.tokens["output"] += tokens.output
+            probe.tokens["reasoning"] += tokens.reasoning
+            probe.tokens["cached"] += tokens.cached
+
+    def _book_target(self, target: TargetRecord, result: Result) -> None:
+        seen = result.observation
+        if result.measurement.certificate_not_after is not None:
+            target.certificate_not_after = result.measurement.certificate_not_after
+        if result.status is Status.ERROR:
+            return
+        for key, value in seen.info.items():
+            old = target.info.get(key)
+            if old != value:
+                target.info[key] = value
+                if old is not None:
+                    target.metadata_changes[key] += 1
+                target.dirty |= Dirty.CHANGE
+        for name, number in seen.facts.items():
+            was = target.facts.get(name)
+            if was != number:
+                target.facts[name] = number
+                if was is not None and was == was:
+                    target.metadata_changes[name] += 1
+                target.dirty |= Dirty.CHANGE

@@ -1,0 +1,1 @@
+"""What Prometheus reads: every metric declared once, rendered from the ledger's values."""

@@ -1,0 +1,57 @@
+"""The text of both formats: label values, numbers, headers. Sample lines are the same bytes in either."""
+
+import math
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+
+#: Bytes of UTF-8 a label value may have that a server told us.
+SERVER_TEXT = 128
+
+#: Stands for the labels in a template.
+MARK = "\0"
+
+_ESCAPES = {ord("\\"): "\\\\", ord("\n"): "\\n", ord('"'): '\\"'}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Type(StrEnum):
+    """What a family's numbers are. `_info` and one-hot families are gauges in every format."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+
+
+def escape(value: str) -> str:
+    """A label value as it stands between the quotes. What UTF-8 cannot carry becomes U+FFFD."""
+    if _SURROGATE.search(value):
+        value = _SURROGATE.sub("\ufffd", value)
+    return value.translate(_ESCAPES)
+
+
+def clean(value: str) -> str:
+    """What a server said, fit for a label: no control or unassigned characters, at most SERVER_TEXT bytes."""
+    if not value.isprintable():
+        value = "".join(char for char in value if char.isprintable())
+    encoded = value.encode()
+    return value if len(encoded) <= SERVER_TEXT else encoded[:SERVER_TEXT].decode(errors="ignore")
+
+
+def pairs(labels: Iterable[tuple[str, str]]) -> str:
+    """`name="value",...` with values escaped."""
+    return ",".join(f'{name}="{escape(value)}"' for name, value in labels)
+
+
+def number(value: float) -> str:
+    """A sample's value; what is not finite in the spelling both formats share."""
+    if math.isfinite(value):
+        return str(value)
+    return "NaN" if value != value else "+Inf" if value > 0 else "-Inf"
+
+
+def header(name: str, kind: Type, text: str, *, openmetrics: bool) -> bytes:
+    """HELP and TYPE of a family. `name` is that of its samples; OpenMetrics names a counter without `_total`."""
+    if openmetrics and kind is Type.COUNTER:
+        name = name.removesuffix("_total")
+    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n".encode()

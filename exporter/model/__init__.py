@@ -1,0 +1,1 @@
+"""Pure values that every room shares: target, job, failure, result, stream, state. Standard library only."""

@@ -1,0 +1,99 @@
+"""A probe of a target, ready to be scheduled and run."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from exporter.model.failure import Reason
+from exporter.model.observation import Observation
+from exporter.model.target import Target
+
+
+class Kind(StrEnum):
+    """What a probe asks."""
+
+    HEALTH = "health"
+    READY = "ready"
+    METADATA = "metadata"
+    INFER = "infer"
+    STREAM = "stream"
+    EVALUATE = "evaluate"
+    DETECT = "detect"
+
+    @property
+    def cheap(self) -> bool:
+        """Whether it asks the cheap question. `detect` stands in for `health` until it has an answer."""
+        return self in (Kind.HEALTH, Kind.READY, Kind.DETECT)
+
+    @property
+    def canary(self) -> bool:
+        """Whether it asks the real one."""
+        return self in (Kind.INFER, Kind.STREAM)
+
+
+class Scope(StrEnum):
+    """What a `ready` answer speaks of."""
+
+    MODEL = "model"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Seconds between runs, seconds one attempt may take, and the first wait before a failed canary is asked again."""
+
+    interval: float
+    timeout: float
+    recheck: float
+
+    @property
+    def deadline(self) -> float:
+        """Seconds a whole run may take, attempts and backoff included."""
+        return max(self.timeout, self.interval)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Attempts within one run. `on` holds reasons and HTTP status codes; None means the table's default."""
+
+    attempts: int = 3
+    backoff: float = 0.5
+    max_backoff: float = 5.0
+    on: frozenset[Reason | int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Runs in a row before effective evidence turns."""
+
+    failure: int = 1
+    success: int = 1
+
+
+#: Asks the question on an open `contracts.Exchange`. Raises `Failure`, or returns an observation that may hold one.
+Ask = Callable[[Any], Awaitable[Observation]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """One probe of one target. `probe` is its name and the label; two jobs are the same when fingerprints are.
+
+    `fingerprint` hashes the merged settings, secrets by reference, target labels left out. A change of labels alone
+    keeps counters and phase.
+    """
+
+    target: Target
+    probe: str
+    kind: Kind
+    schedule: Schedule
+    retry: Retry
+    thresholds: Thresholds
+    ask: Ask
+    fingerprint: str
+    scope: Scope = Scope.SERVER
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Target and probe name: unique."""
+        return (self.target.name, self.probe)

@@ -1,0 +1,295 @@
+"""The loop that follows a token stream: chunks in, one outcome out. docs/streams.md says what the outcomes mean.
+
+A protocol brings a framing (bytes to events) and a reader (event to `Step`), and says which end its server promises.
+"""
+
+import asyncio
+from codecs import getincrementaldecoder
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from exporter.contracts import Chunk, Exchange, Expired, StreamResponse
+from exporter.model.failure import Failure, Reason
+from exporter.model.stream import Channel, Outcome, StreamMeter, StreamSummary, Tokens
+from exporter.transport.framing import Event
+
+#: Seconds a server has for its end marker once it gave a finish reason.
+DONE_WAIT = 2.0
+#: The idle timeout is at most this many seconds unless the probe says otherwise.
+IDLE = 10.0
+#: Events, and bytes of events, that are read before other tasks may run.
+BURST_EVENTS = 128
+BURST_BYTES = 64 * 1024
+
+
+class Framing(Protocol):
+    """Turns bytes into events, lazily. Iterating and `finish` raise `Failure` for bytes that cannot be framed."""
+
+    def feed(self, at: float, data: bytes) -> None: ...
+    def __iter__(self) -> Iterator[Event]: ...
+    def finish(self, at: float) -> Event | None: ...
+
+
+class Raw:
+    """No framing: every read that brought body bytes is one event."""
+
+    __slots__ = ("_decoder", "_events")
+
+    def __init__(self) -> None:
+        self._decoder = getincrementaldecoder("utf-8")("replace")
+        self._events: deque[Event] = deque()
+
+    def feed(self, at: float, data: bytes) -> None:
+        """Take what one read brought; `at` is its stamp."""
+        if data:
+            self._events.append(Event(at, self._decoder.decode(data)))
+
+    def __iter__(self) -> Iterator[Event]:
+        """What was fed so far."""
+        while self._events:
+            yield self._events.popleft()
+
+    def finish(self, at: float) -> Event | None:
+        """Nothing is ever left over."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one event says. An event may say nothing (a comment, a ping, progress), and that is no token event."""
+
+    channels: tuple[Channel, ...] = ()
+    text: str = ""
+    finish: str = ""
+    done: bool = False
+    usage: Tokens | None = None
+    error: str = ""
+    #: Pieces of tool calls: index, name, arguments.
+    tools: tuple[tuple[int, str, str], ...] = ()
+
+
+#: Reads one event. Raises `Failure` (malformed) when the event is not what the protocol sends.
+Reader = Callable[[Event], Step]
+
+NOTHING = Step()
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """The end a server promises: a finish reason, an end marker. Without them, the clean end of the message."""
+
+    finish: bool = True
+    done: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Seconds: until the first token event, between token events, and from finish reason to end marker."""
+
+    first_token: float
+    idle: float
+    done: float = DONE_WAIT
+
+
+@dataclass(slots=True)
+class Followed:
+    """A stream and what was read from it. `failure` is None for a healthy outcome."""
+
+    summary: StreamSummary
+    failure: Failure | None
+    text: str
+    finish: str
+    done: bool
+    #: Joined per index: name and arguments of each tool call.
+    tools: dict[int, tuple[str, str]]
+
+
+def waits(exchange: Exchange, first_token: float | None, idle: float | None, *, tools: bool = False) -> Waits:
+    """The waits in force, from a probe's own settings and what is left of the attempt.
+
+    A server may hold a tool call back until all of it is there, so with `tools` the idle timeout is the attempt's.
+    """
+    timeout = max(0.0, exchange.deadline - exchange.now())
+    if idle is None:
+        idle = timeout if tools else min(IDLE, timeout / 2)
+    return Waits(first_token=timeout if first_token is None else first_token, idle=idle)
+
+
+@asynccontextmanager
+async def begin(
+    exchange: Exchange, opening: AbstractAsyncContextManager[StreamResponse], first_token: float | None
+) -> AsyncIterator[StreamResponse]:
+    """Enter a stream. Raises `Failure` (timeout_first_token) when not even the head of the answer comes in time."""
+    if first_token is not None and exchange.now() + first_token >= exchange.deadline:
+        first_token = None
+    async with AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(first_token):
+                response = await stack.enter_async_context(opening)
+        except TimeoutError:
+            raise Failure(Reason.TIMEOUT_FIRST_TOKEN, f"no answer within {first_token:.3g} s") from None
+        yield response
+
+
+async def follow(
+    exchange: Exchange, answer: StreamResponse, framing: Framing, read: Reader, *, promise: Promise, limits: Waits
+) -> Followed:
+    """Read a stream to its end, or to the moment one of its promises is broken. Never raises `Failure`."""
+    stream = _Stream(exchange, answer, framing, read, promise, limits)
+    outcome, failure, ended = await stream.run()
+    return Followed(
+        summary=stream.meter.finish(outcome, ended),
+        failure=failure,
+        text="".join(stream.text),
+        finish=stream.finish,
+        done=stream.done,
+        tools={index: (name, "".join(parts)) for index, (name, parts) in stream.tools.items()},
+    )
+
+
+End = tuple[Outcome, Failure | None, float]
+
+
+@dataclass(slots=True)
+class _Stream:
+    exchange: Exchange
+    answer: StreamResponse
+    framing: Framing
+    read: Reader
+    promise: Promise
+    limits: Waits
+    meter: StreamMeter = field(init=False)
+    text: list[str] = field(default_factory=list)
+    tools: dict[int, tuple[str, list[str]]] = field(default_factory=dict)
+    finish: str = ""
+    finish_at: float | None = None
+    done: bool = False
+
+    def __post_init__(self) -> None:
+        self.meter = StreamMeter(self.answer.t0)
+
+    async def run(self) -> End:
+        while True:
+            until = self._until()
+            try:
+                chunks = await self.answer.next(until)
+            except Expired:
+                return self._expired(until)
+            except Failure as failure:
+                return self._lost(failure)
+            if chunks is None:
+                return self._closed(self.exchange.now())
+            end = await self._chunks(chunks)
+            if end is not None:
+                return end
+            # Bytes that bring no token do not buy more time: comments and pings may flow for ever.
+            until = self._until()
+            if chunks[-1].at >= until or self.exchange.now() >= self.exchange.deadline:
+                return self._expired(until)
+
+    async def _chunks(self, chunks: Sequence[Chunk]) -> End | None:
+        events = size = 0
+        for chunk in chunks:
+            try:
+                self.framing.feed(chunk.at, chunk.data)
+                for event in self.framing:
+                    end = self._event(event)
+                    if end is not None:
+                        return end
+                    events += 1
+                    size += len(event.data)
+                    if events >= BURST_EVENTS or size >= BURST_BYTES:
+                        events = size = 0
+                        await asyncio.sleep(0)
+                        if self.exchange.now() >= self.exchange.deadline:
+                            return self._expired(self._until())
+            except Failure as failure:
+                return (Outcome.MALFORMED, failure, chunk.at)
+        return None
+
+    def _closed(self, at: float) -> End:
+        try:
+            last = self.framing.finish(at)
+            end = None if last is None else self._event(last)
+        except Failure as failure:
+            return (Outcome.MALFORMED, failure, at)
+        return end or self._ended(at)
+
+    def _event(self, event: Event) -> End | None:
+        step = self.read(event)
+        if step.channels:
+            self.meter.token(event.at, step.channels)
+        if step.text:
+            self.text.append(step.text)
+        for index, name, arguments in step.tools:
+            known, parts = self.tools.setdefault(index, (name, []))
+            parts.append(arguments)
+            if name and not known:
+                self.tools[index] = (name, parts)
+        if step.usage is not None:
+            self.meter.usage = step.usage
+        if step.finish and self.finish_at is None:
+            self.finish, self.finish_at = step.finish, event.at
+        if step.error:
+            return (Outcome.ERROR_EVENT, Failure(Reason.ERROR_EVENT, step.error), event.at)
+        if step.done:
+            self.done = True
+            return self._ended(event.at)
+        return None
+
+    def _until(self) -> float:
+        """The moment at which the silence that is going on now is too long."""
+        if self.finish_at is not None:
+            limit = self.finish_at + self.limits.done
+        elif self.meter.last_at is not None:
+            limit = self.meter.last_at + self.limits.idle
+        else:
+            limit = self.answer.t0 + self.limits.first_token
+        return min(limit, self.exchange.deadline)
+
+    def _expired(self, until: float) -> End:
+        if self.finish_at is not None and until < self.exchange.deadline:
+            return self._ended(until, marker=False)
+        last = self.meter.last_at
+        if last is None:
+            waited = until - self.answer.t0
+            failure = Failure(Reason.TIMEOUT_FIRST_TOKEN, f"no token within {waited:.3g} s of the request")
+            return (Outcome.TIMEOUT, failure, until)
+        if self.finish_at is None and until >= last + self.limits.idle:
+            failure = Failure(Reason.STALLED, f"no token for {until - last:.3g} s after {self.meter.token_events}")
+            return (Outcome.STALLED, failure, until)
+        flowing = until - last < self.limits.idle
+        detail = f"not finished in time after {self.meter.token_events} token events"
+        return (Outcome.TIMEOUT, Failure(Reason.TIMEOUT, detail, busy=flowing), until)
+
+    def _lost(self, failure: Failure) -> End:
+        now = self.exchange.now()
+        match failure.reason:
+            case Reason.TIMEOUT:
+                return self._expired(max(now, self.exchange.deadline))
+            case Reason.RESET:
+                return (Outcome.DISCONNECTED, failure, now)
+            case Reason.TOO_LARGE | Reason.ENCODING | Reason.MALFORMED:
+                return (Outcome.MALFORMED, failure, now)
+        cut = Failure(Reason.TRUNCATED, f"the stream was cut after {self.meter.token_events} token events")
+        return (Outcome.DISCONNECTED, cut, now)
+
+    def _ended(self, at: float, *, marker: bool = True) -> End:
+        """The end of the message, the end marker, or (`marker` False) the end of our patience for it."""
+        if not self.meter.token_events:
+            return (Outcome.EMPTY, Failure(Reason.EMPTY, "the stream ended without a token"), at)
+        if self.promise.finish and not self.finish:
+            failure = Failure(Reason.INCOMPLETE, "the stream ended without a finish reason")
+            return (Outcome.NO_FINISH_REASON, failure, at)
+        if not self.done and (self.promise.done or not marker):
+            return (Outcome.NO_DONE, Failure(Reason.INCOMPLETE, "the stream ended without its end marker"), at)
+        match self.finish:
+            case "content_filter":
+                failure = Failure(Reason.EXPECTATION, "the answer was stopped by a content filter")
+                return (Outcome.CONTENT_FILTER, failure, at)
+            case "length":
+                return (Outcome.LENGTH, None, at)
+        return (Outcome.COMPLETE, None, at)

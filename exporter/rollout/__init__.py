@@ -1,0 +1,1 @@
+"""Questions a pipeline asks: is everything good, and may it go on?"""

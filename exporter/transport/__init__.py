@@ -1,0 +1,71 @@
+"""The instrument: conversations with what is watched, measured, bounded and judged by one table of faults."""
+
+from collections.abc import MutableMapping, Sequence
+from typing import Any
+
+from exporter.model.endpoint import Endpoint
+from exporter.transport.dial import Dialler
+from exporter.transport.http import HttpExchange
+from exporter.transport.pool import Key, Pool
+from exporter.transport.request import Outgoing
+from exporter.transport.resolve import Resolver
+from exporter.transport.tls import Contexts
+
+__all__ = ["Resolver", "Transport"]
+
+#: Where an endpoint's prepared requests lie in its target's memory, so that they live as long as it does.
+_PREPARED = "transport.outgoing"
+
+
+class Transport:
+    """Opens exchanges. One per program: it shares TLS contexts, resolver threads and kept connections."""
+
+    def __init__(self, *, user_agent: str, resolver: Resolver | None = None) -> None:
+        self._user_agent = user_agent
+        self._resolver = resolver or Resolver()
+        self._dialler = Dialler(self._resolver, Contexts())
+        self._pool = Pool()
+
+    def exchange(
+        self,
+        endpoint: Endpoint,
+        *,
+        deadline: float,
+        trace_id: str,
+        memory: MutableMapping[str, Any],
+        keep: Key | None = None,
+        addresses: Sequence[str] = (),
+    ) -> HttpExchange:
+        """A new attempt's conversation; nothing is sent yet. Close it when the attempt is over.
+
+        `deadline` is a stamp of time.perf_counter. `trace_id` has 32 hexadecimal digits. With `keep` and the
+        endpoint's `keep_alive`, the connection is kept under that key for the next exchange. `addresses` are used as
+        they are, in place of a look-up: for a caller that has checked them.
+        """
+        outgoing = memory.get(_PREPARED)
+        if outgoing is None or not outgoing.made_for(endpoint):
+            outgoing = memory[_PREPARED] = Outgoing(endpoint, self._user_agent)
+        return HttpExchange(
+            endpoint,
+            deadline=deadline,
+            memory=memory,
+            trace_id=trace_id,
+            outgoing=outgoing,
+            dialler=self._dialler,
+            pool=self._pool,
+            keep=keep,
+            addresses=addresses or outgoing.addresses,
+        )
+
+    async def resolve(self, host: str, port: int) -> tuple[str, ...]:
+        """The addresses of a name, for a caller that must check them first. Raises `Failure(dns)`."""
+        return (await self._resolver.resolve(host, port)).addresses
+
+    def forget(self, keep: Key) -> None:
+        """Close the connection kept under a key, for a job that is gone."""
+        self._pool.drop(keep)
+
+    async def close(self) -> None:
+        """Close every kept connection."""
+        self._pool.close()
+        self._resolver.close()

@@ -1,0 +1,56 @@
+"""What one attempt measured so far, kept up to date as it goes so that it can be asked after a failure too."""
+
+from time import perf_counter
+
+from exporter.model.observation import Measurement
+from exporter.transport.faults import Stage
+
+
+class Account:
+    """Sums over an attempt's requests. Seconds; all stamps are perf_counter's."""
+
+    __slots__ = ("address", "certificate_not_after", "duration", "http_status", "phases", "response_bytes", "stage",
+                 "_began")  # fmt: skip
+
+    def __init__(self) -> None:
+        self.stage = Stage.LOOKUP
+        self.phases: dict[str, float] = {}
+        self.duration: float | None = None
+        self.http_status: int | None = None
+        self.response_bytes: int | None = None
+        self.certificate_not_after: float | None = None
+        self.address = ""
+        self._began: float | None = None
+
+    def begin(self, at: float) -> None:
+        """A request's clock starts: at its look-up, or at its first byte on a connection that was open already."""
+        if self._began is None:
+            self._began = at
+
+    def restart(self) -> None:
+        """What was begun does not count: a kept connection turned out to be dead."""
+        self._began = None
+
+    def end(self, at: float) -> None:
+        """A request's last byte, or the moment it failed."""
+        if self._began is not None:
+            self.duration = (self.duration or 0.0) + max(0.0, at - self._began)
+            self._began = None
+
+    def phase(self, name: str, seconds: float) -> None:
+        """A phase was gone through; a second one of the same name is added."""
+        self.phases[name] = self.phases.get(name, 0.0) + max(0.0, seconds)
+
+    def measured(self) -> Measurement:
+        """The sums as a value; a request still going on counts until now."""
+        duration = self.duration
+        if self._began is not None:
+            duration = (duration or 0.0) + max(0.0, perf_counter() - self._began)
+        return Measurement(
+            duration=duration,
+            phases=dict(self.phases),
+            http_status=self.http_status,
+            response_bytes=self.response_bytes,
+            certificate_not_after=self.certificate_not_after,
+            address=self.address,
+        )

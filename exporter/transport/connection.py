@@ -1,0 +1,243 @@
+"""The thin driver under an answer: one connection on the event loop, plain or TLS, stamped as its callbacks run."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from time import perf_counter
+
+from exporter.model.failure import Failure, Reason
+from exporter.transport.faults import Stage, failure_of
+from exporter.transport.message import Answer
+from exporter.transport.tls import Session
+
+#: Bytes of one read. Small, so that one connection's flood of tiny pieces is parsed in turns with everything else.
+READ = 16384
+#: Bytes of body that may wait for a reader before reading from the socket pauses.
+HIGH_WATER = 262_144
+
+# Callbacks run to their end one at a time, and nobody keeps what was read: one buffer serves all connections.
+_BUFFER = memoryview(bytearray(READ))
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One connection. Errors are kept, never raised into the loop; whoever waits is woken and looks."""
+
+    __slots__ = (
+        "address", "answer", "certificate_not_after", "lost", "made", "on_lost", "shaken", "_closing", "_failure",
+        "_loop", "_pausing", "_tls", "_transport", "_waiter",
+    )  # fmt: skip
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._tls: Session | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._failure: Failure | None = None
+        self._pausing = False
+        self._closing = False
+        self.answer: Answer | None = None
+        self.address = ""
+        self.made = 0.0  #: stamp of the established connection
+        self.shaken = 0.0  #: stamp of the end of the handshake, good or bad
+        self.lost = False
+        self.certificate_not_after: float | None = None
+        self.on_lost: Callable[[Connection], None] | None = None
+
+    # What the loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.made = perf_counter()
+        self._transport = transport  # type: ignore[assignment]
+        if self._closing:
+            self._transport.abort()  # type: ignore[union-attr]
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _BUFFER
+
+    def buffer_updated(self, nbytes: int) -> None:
+        at = perf_counter()
+        if self._closing:
+            return
+        data = _BUFFER[:nbytes]
+        if self._tls is None:
+            self._received(at, data)
+        else:
+            self._received_tls(at, data)
+        if nbytes == READ and self.answer is not None and not self._closing:
+            # More is waiting. uvloop would read on at once, up to 32 times, before anybody else has a turn.
+            self._transport.pause_reading()  # type: ignore[union-attr]
+            self._pausing = True
+            self._loop.call_soon(self._resume)
+
+    def eof_received(self) -> bool:
+        at = perf_counter()
+        self._ended(at)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        if self.on_lost is not None:
+            self.on_lost(self)
+        if self._closing:
+            return
+        at = perf_counter()
+        if exc is None:
+            self._ended(at)
+        else:
+            stage = Stage.HANDSHAKE if self._tls is not None and not self._tls.established else Stage.EXCHANGE
+            self._fail(failure_of(exc, stage) or Failure(Reason.INTERNAL, type(exc).__name__))
+        self.wake()
+
+    # What the exchange calls.
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request may be sent."""
+        return not self.lost and not self._closing and self._failure is None
+
+    async def handshake(self, session: Session) -> None:
+        """Speak TLS from here on. Raises `Failure`."""
+        self._tls = session
+        self._write(self._shake(session, b""))
+        while not session.established and self._failure is None:
+            await self._wait()
+        self.certificate_not_after = session.not_after()
+        if self._failure is not None:
+            raise self._failure
+
+    def send(self, data: bytes, answer: Answer) -> float:
+        """Write a request; what comes is fed to `answer`. Returns the stamp of the moment before the first byte."""
+        self.answer = answer
+        at = perf_counter()
+        if self._tls is None:
+            self._write(data)
+        else:
+            try:
+                data = self._tls.encrypt(data)
+            except ssl.SSLError as error:
+                self._fail(failure_of(error, Stage.EXCHANGE))
+            else:
+                self._write(data)
+        if self._failure is not None:
+            answer.lost(self._failure)
+        return at
+
+    async def moved(self) -> None:
+        """Wait until the answer moved on: its head, a chunk, its end or a failure."""
+        answer = self.answer
+        if answer is None or answer.done or answer.failure is not None or answer.chunks:
+            return
+        await self._wait()
+
+    def drained(self) -> None:
+        """The reader took what waited: read on."""
+        if self._pausing:
+            self._resume()
+
+    def fail(self, failure: Failure) -> None:
+        """Give up for a reason of ours, such as a deadline."""
+        self._fail(failure)
+        self.wake()
+
+    def abort(self) -> None:
+        """Drop the connection at once, whatever the peer does. Safe to call twice."""
+        self._closing = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Inside.
+
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def wake(self) -> None:
+        """Let whoever waits look again."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _write(self, data: bytes) -> None:
+        if data and not self.lost and self._transport is not None:
+            self._transport.write(data)
+
+    def _received(self, at: float, data: bytes | memoryview) -> None:
+        answer = self.answer
+        if answer is None:
+            # Nobody asked anything: whatever this is, the next answer could not be told from it.
+            self._fail(Failure(Reason.PROTOCOL, "bytes before the request"))
+            self.abort()
+            return
+        answer.feed(at, data)
+        if answer.failure is not None:
+            self.abort()
+        elif answer.streaming:
+            if answer.queued > HIGH_WATER and not self._pausing:
+                self._transport.pause_reading()  # type: ignore[union-attr]
+                self._pausing = True
+            if not (answer.head or answer.done):
+                return
+        elif not answer.done:
+            return
+        self.wake()
+
+    def _received_tls(self, at: float, data: memoryview) -> None:
+        tls = self._tls
+        assert tls is not None  # noqa: S101
+        if not tls.established:
+            self._write(self._shake(tls, data))
+            if not tls.established:
+                return
+            data = data[:0]
+            self.wake()
+        try:
+            plain, closed = tls.decrypt(data)
+        except ssl.SSLError as error:
+            self._fail(failure_of(error, Stage.EXCHANGE))
+            self.abort()
+            self.wake()
+            return
+        self._write(tls.outgoing())
+        if plain:
+            self._received(at, plain)
+        if closed and not self._closing:
+            self._ended(at)
+
+    def _shake(self, tls: Session, data: bytes | memoryview) -> bytes:
+        try:
+            out = tls.handshake(data)
+        except ssl.SSLError as error:
+            out = tls.outgoing()
+            self._fail(failure_of(error, Stage.HANDSHAKE))
+            self.wake()
+        self.shaken = perf_counter()
+        return out
+
+    def _ended(self, at: float) -> None:
+        if self._tls is not None and not self._tls.established and self._failure is None and not self._closing:
+            self._tls.end()
+            self._shake(self._tls, b"")
+        answer = self.answer
+        if answer is not None:
+            answer.eof(at)
+        if self._failure is None:
+            self._failure = Failure(Reason.DISCONNECTED, "closed before an answer")
+        self.wake()
+
+    def _fail(self, failure: Failure | None) -> None:
+        if failure is None:
+            failure = Failure(Reason.INTERNAL, "an error without a row in the table")
+        if self._failure is None:
+            self._failure = failure
+        if self.answer is not None:
+            self.answer.lost(failure)
+
+    def _resume(self) -> None:
+        answer = self.answer
+        if not self._pausing or (answer is not None and answer.queued > HIGH_WATER):
+            return
+        self._pausing = False
+        if self._transport is not None and not self._closing and not self._transport.is_closing():
+            self._transport.resume_reading()

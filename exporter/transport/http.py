@@ -1,0 +1,274 @@
+"""The instrument: one attempt's HTTP/1.1 conversation under one deadline, every phase accounted."""
+
+import asyncio
+from collections.abc import MutableMapping, Sequence
+from time import perf_counter
+from typing import Any
+
+from exporter.contracts import Response
+from exporter.model.endpoint import Endpoint
+from exporter.model.failure import Failure, Reason
+from exporter.model.observation import Measurement
+from exporter.transport import auth, content
+from exporter.transport.account import Account
+from exporter.transport.alarm import Alarm
+from exporter.transport.connection import Connection
+from exporter.transport.dial import Dialler
+from exporter.transport.faults import Stage
+from exporter.transport.message import Answer
+from exporter.transport.pool import Key, Pool
+from exporter.transport.redirect import MAX_HOPS, follow, is_redirect
+from exporter.transport.request import Outgoing
+from exporter.transport.stream import StreamContext
+
+_Headers = Sequence[tuple[str, str]]
+
+
+class HttpExchange:
+    """Implements `contracts.Exchange`. One request at a time.
+
+    The first request opens a connection, further ones reuse it where the server allows that, so dns, connect and tls
+    are then counted once. A reused connection that dies before the first byte of an answer is replaced without a word.
+    """
+
+    __slots__ = (
+        "deadline", "memory", "_account", "_addresses", "_connection", "_dialler", "_endpoint", "_hidden", "_keep",
+        "_outgoing", "_pool", "_t0", "_trace_id",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        deadline: float,
+        memory: MutableMapping[str, Any],
+        trace_id: str,
+        outgoing: Outgoing,
+        dialler: Dialler,
+        pool: Pool,
+        keep: Key | None,
+        addresses: Sequence[str],
+    ) -> None:
+        self.deadline = deadline
+        self.memory = memory
+        self._endpoint = endpoint
+        self._trace_id = trace_id
+        self._outgoing = outgoing
+        self._dialler = dialler
+        self._pool = pool
+        self._keep = keep if endpoint.keep_alive else None
+        self._addresses = addresses
+        self._account = Account()
+        self._connection: Connection | None = None
+        self._hidden: set[str] = set()
+        self._t0 = 0.0
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: _Headers = (),
+        body: bytes | None = None,
+        timeout: float | None = None,
+    ) -> Response:
+        """Send a request and read the whole answer."""
+        until = self.deadline if timeout is None else min(self.deadline, perf_counter() + timeout)
+        answer, path = await self.converse(method, path, headers, body, until, streaming=False)
+        return Response(
+            answer.status,
+            answer.headers,
+            await content.whole(answer, self._endpoint.max_body, until),
+            answer.ended,
+            self._outgoing.origin + path.partition("?")[0],
+        )
+
+    def stream(self, method: str, path: str, *, headers: _Headers = (), body: bytes | None = None) -> StreamContext:
+        """Send a request and hand the answer over once its head is there."""
+        return StreamContext(self, method, path, headers, body)
+
+    async def connect(self) -> None:
+        """Open a connection, TLS included, and close it."""
+        account = self._account
+        alarm = self._alarm(self.deadline)
+        try:
+            connection = await self._dialler.dial(self._endpoint, account, self.deadline, self._addresses)
+        except asyncio.CancelledError:
+            if alarm.rang():
+                raise self._late(None) from None
+            raise
+        finally:
+            alarm.off()
+            account.end(perf_counter())
+        connection.abort()
+
+    def now(self) -> float:
+        """The clock of all stamps."""
+        return perf_counter()
+
+    def measured(self) -> Measurement:
+        """What was measured so far."""
+        return self._account.measured()
+
+    def redact(self, text: str) -> str:
+        """`text` without the credentials this exchange sent, whole or cut short."""
+        return auth.redact(text, self._hidden) if self._hidden else text
+
+    async def close(self) -> None:
+        """Give up whatever is still open, or keep it for the next run where that was asked for."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if self._keep is not None and connection.answer is None and connection.usable:
+            self._pool.put(self._keep, connection, self._made_by())
+        else:
+            connection.abort()
+
+    # For the stream.
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where this exchange goes."""
+        return self._endpoint
+
+    async def converse(
+        self, method: str, path: str, headers: _Headers, body: bytes | None, until: float, *, streaming: bool
+    ) -> tuple[Answer, str]:
+        """Send, follow redirects where that was asked for, and return the last answer and its path.
+
+        The answer is whole, or, when `streaming`, has its head.
+        """
+        answer = await self._send(method, path, headers, body, until, streaming)
+        if not self._endpoint.follow_redirects:
+            return answer, path
+        seen = {(method, path)}
+        while is_redirect(answer.status):
+            if streaming:
+                self.settle(answer)
+            step = follow(self._outgoing.origin, method, path, answer.status, answer.headers.get("location"))
+            method, path = step.method, step.path
+            if not step.keeps_body:
+                body = None
+            if (method, path) in seen:
+                raise Failure(Reason.REDIRECT, "redirects go in a circle", http_status=answer.status)
+            if len(seen) > MAX_HOPS:
+                raise Failure(Reason.REDIRECT, f"more than {MAX_HOPS} redirects", http_status=answer.status)
+            seen.add((method, path))
+            answer = await self._send(method, path, headers, body, until, streaming)
+        return answer, path
+
+    def settle(self, answer: Answer) -> None:
+        """Book an answer we are through with, and keep or drop its connection."""
+        account = self._account
+        answer.booked = True
+        if answer.raw_bytes:
+            account.phase("first_byte", answer.first_at - self._t0)
+        if answer.head:
+            account.http_status = answer.status
+            account.response_bytes = (account.response_bytes or 0) + answer.body_bytes
+        if answer.done:
+            account.phase("transfer", answer.ended - answer.first_at)
+            account.end(answer.ended)
+        else:
+            account.end(perf_counter())
+        connection = self._connection
+        if connection is not None:
+            if answer.keep_alive and connection.usable:
+                connection.answer = None
+            else:
+                self._connection = None
+                connection.abort()
+
+    @property
+    def t0(self) -> float:
+        """Stamp of the moment before the first byte of the last request was written."""
+        return self._t0
+
+    @property
+    def connection(self) -> Connection | None:
+        """What the answer comes by."""
+        return self._connection
+
+    # Inside.
+
+    def _alarm(self, until: float) -> Alarm:
+        if perf_counter() >= until:
+            raise Failure(Reason.TIMEOUT, "no time was left to start")
+        return Alarm(asyncio.get_running_loop(), until)
+
+    def _made_by(self) -> object:
+        return (self._endpoint, self._dialler.context_of(self._endpoint), frozenset(self._hidden))
+
+    async def _send(
+        self, method: str, path: str, headers: _Headers, body: bytes | None, until: float, streaming: bool
+    ) -> Answer:
+        endpoint, account = self._endpoint, self._account
+        data = self._outgoing.head(method, path, headers, body, self._trace_id, self._hidden)
+        if body:
+            data += body
+        alarm = self._alarm(until)
+        answer: Answer | None = None
+        try:
+            connection = self._connection
+            if connection is None and self._keep is not None:
+                connection = self._pool.take(self._keep, self._made_by())
+            while True:
+                reused = connection is not None and connection.usable
+                if connection is None or not reused:
+                    connection = await self._dialler.dial(endpoint, account, until, self._addresses)
+                self._connection = connection
+                answer = Answer(endpoint.max_body, head_only=method == "HEAD", streaming=streaming)
+                account.stage = Stage.EXCHANGE
+                self._t0 = connection.send(data, answer)
+                if reused:
+                    account.address = connection.address
+                    account.begin(self._t0)
+                while not answer.done and answer.failure is None and not (streaming and answer.head):
+                    await connection.moved()
+                if answer.failure is None:
+                    break
+                if reused and not answer.raw_bytes and answer.failure.reason in (Reason.RESET, Reason.DISCONNECTED):
+                    # The server had closed it while it lay unused: that says nothing about the server's health.
+                    account.restart()
+                    connection.abort()
+                    connection = None
+                    continue
+                raise answer.failure
+        except asyncio.CancelledError:
+            self._give_up(answer)
+            if alarm.rang():
+                raise self._late(answer) from None
+            raise
+        except BaseException:
+            self._give_up(answer)
+            raise
+        finally:
+            alarm.off()
+        if answer.done and not streaming:
+            self.settle(answer)
+        return answer
+
+    def _give_up(self, answer: Answer | None) -> None:
+        if answer is not None:
+            answer.keep_alive = False
+            self.settle(answer)
+        else:
+            self._account.end(perf_counter())
+            if self._connection is not None:
+                self._connection.abort()
+                self._connection = None
+
+    def _late(self, answer: Answer | None) -> Failure:
+        """What it means that the deadline came now."""
+        stage = self._account.stage
+        if stage is Stage.LOOKUP:
+            return Failure(Reason.DNS, "the look-up of the name did not end in time")
+        if stage is Stage.CONNECT:
+            return Failure(Reason.CONNECT_TIMEOUT, f"{self._account.address}: no connection in time")
+        if stage is Stage.HANDSHAKE:
+            return Failure(Reason.TIMEOUT, "the TLS handshake did not end in time")
+        if answer is None or not answer.raw_bytes:
+            return Failure(Reason.TIMEOUT, "no answer in time")
+        if not answer.head:
+            return Failure(Reason.TIMEOUT, "the head of the answer did not end in time")
+        return Failure(Reason.TIMEOUT, f"the body did not end in time ({answer.body_bytes} bytes came)")

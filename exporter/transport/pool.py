@@ -1,0 +1,64 @@
+"""Connections kept from one run to the next, one per key, for those who asked for it."""
+
+from time import perf_counter
+
+from exporter.transport.connection import Connection
+
+Key = tuple[str, str]
+
+#: Seconds a connection may lie unused. Runs further apart than this open a new one.
+MAX_IDLE = 900.0
+_SWEEP = 60.0
+
+
+class Pool:
+    """At most one idle connection per key. What made it (endpoint, context, credentials) must still be in force."""
+
+    __slots__ = ("_idle", "_swept")
+
+    def __init__(self) -> None:
+        self._idle: dict[Key, tuple[Connection, object, float]] = {}
+        self._swept = perf_counter()
+
+    def put(self, key: Key, connection: Connection, made_by: object) -> None:
+        """Keep a connection whose answer is complete."""
+        self.drop(key)
+        now = perf_counter()
+        connection.on_lost = lambda lost: self._lost(key, lost)
+        self._idle[key] = (connection, made_by, now)
+        if now - self._swept > _SWEEP:
+            self._swept = now
+            for old in [other for other, entry in self._idle.items() if now - entry[2] > MAX_IDLE]:
+                self.drop(old)
+
+    def take(self, key: Key, made_by: object) -> Connection | None:
+        """The kept connection, if it is alive and made of the same things; it leaves the pool."""
+        entry = self._idle.pop(key, None)
+        if entry is None:
+            return None
+        connection, made_by_then, since = entry
+        connection.on_lost = None
+        if not connection.usable or made_by_then != made_by or perf_counter() - since > MAX_IDLE:
+            connection.abort()
+            return None
+        return connection
+
+    def drop(self, key: Key) -> None:
+        """Close what is kept under a key, if anything."""
+        entry = self._idle.pop(key, None)
+        if entry is not None:
+            entry[0].on_lost = None
+            entry[0].abort()
+
+    def close(self) -> None:
+        """Close everything."""
+        for key in list(self._idle):
+            self.drop(key)
+
+    def __len__(self) -> int:
+        return len(self._idle)
+
+    def _lost(self, key: Key, connection: Connection) -> None:
+        entry = self._idle.get(key)
+        if entry is not None and entry[0] is connection:
+            del self._idle[key]

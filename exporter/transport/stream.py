@@ -1,0 +1,138 @@
+"""An answer whose body is read as it comes."""
+
+import asyncio
+from collections.abc import Sequence
+from time import perf_counter
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from exporter.contracts import Chunk, Expired
+from exporter.model.failure import Failure, Reason
+from exporter.transport import content
+from exporter.transport.connection import Connection
+from exporter.transport.message import Answer
+
+if TYPE_CHECKING:
+    from exporter.transport.http import HttpExchange
+
+
+class Stream:
+    """Implements `contracts.StreamResponse`."""
+
+    __slots__ = ("headers", "status", "t0", "_answer", "_connection", "_deadline", "_decoder")
+
+    def __init__(
+        self, answer: Answer, connection: Connection | None, t0: float, deadline: float, max_body: int
+    ) -> None:
+        self.status = answer.status
+        self.headers = answer.headers
+        self.t0 = t0
+        self._answer = answer
+        self._connection = connection
+        self._deadline = deadline
+        self._decoder = content.decoder_of(answer, max_body)
+
+    async def next(self, until: float) -> Sequence[Chunk] | None:
+        """The chunks that arrived since the last call, or None at the clean end."""
+        while True:
+            await self._arrive(until)
+            chunks: Sequence[Chunk] | None = self._take()
+            if self._decoder is None:
+                return chunks
+            if chunks is None:
+                self._decoder.finish()
+                return None
+            chunks = [decoded for chunk in chunks async for decoded in self._decoder.chunks(chunk)]
+            if chunks:
+                return chunks
+
+    async def body(self, limit: int = 4096) -> bytes:
+        """The rest of the body, at most `limit` bytes.
+
+        The status of an answer that is not 2xx says more than a body that was cut, so there what came is returned.
+        """
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while size < limit and (chunks := await self.next(self._deadline)) is not None:
+                parts += [chunk.data for chunk in chunks]
+                size += sum(len(chunk.data) for chunk in chunks)
+        except Failure:
+            if 200 <= self.status < 300:
+                raise
+        return b"".join(parts)[:limit]
+
+    async def _arrive(self, until: float) -> None:
+        """Wait for chunks or the end. Raises `Expired`, or `Failure` at the deadline."""
+        answer, connection = self._answer, self._connection
+        if answer.chunks or answer.done or answer.failure is not None or connection is None:
+            return
+        limit = min(until, self._deadline)
+        left = limit - perf_counter()
+        if left > 0:
+            timer = asyncio.get_running_loop().call_later(left, connection.wake)
+            try:
+                await connection.moved()
+            finally:
+                timer.cancel()
+            if answer.chunks or answer.done or answer.failure is not None:
+                return
+        if limit < self._deadline:
+            raise Expired
+        connection.fail(
+            Failure(Reason.TIMEOUT, f"the body did not end in time ({answer.body_bytes} bytes came)"),
+        )
+        connection.abort()
+
+    def _take(self) -> Sequence[Chunk] | None:
+        answer = self._answer
+        if answer.chunks:
+            chunks = answer.take()
+            if self._connection is not None:
+                self._connection.drained()
+            return chunks
+        if answer.failure is not None:
+            raise answer.failure
+        return None
+
+
+class StreamContext:
+    """Opens the stream on entry; on leaving, aborts it unless it had come to its end."""
+
+    __slots__ = ("_answer", "_body", "_exchange", "_headers", "_method", "_path")
+
+    def __init__(
+        self,
+        exchange: "HttpExchange",
+        method: str,
+        path: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes | None,
+    ) -> None:
+        self._exchange = exchange
+        self._method = method
+        self._path = path
+        self._headers = headers
+        self._body = body
+        self._answer: Answer | None = None
+
+    async def __aenter__(self) -> Stream:
+        exchange = self._exchange
+        self._answer, _ = await exchange.converse(
+            self._method, self._path, self._headers, self._body, exchange.deadline, streaming=True
+        )
+        try:
+            return Stream(self._answer, exchange.connection, exchange.t0, exchange.deadline, exchange.endpoint.max_body)
+        except BaseException:
+            self._leave()
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.booked:
+            self._exchange.settle(answer)

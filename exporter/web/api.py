@@ -1,0 +1,126 @@
+"""/api/v1: what is known of the targets, as JSON for programs."""
+
+import asyncio
+import json
+import math
+from typing import Any
+
+from aiohttp import hdrs, web
+
+from exporter.ledger import ProbeRecord, TargetRecord
+from exporter.model.result import Result
+from exporter.web.connection import patience
+from exporter.web.doors import Doors
+from exporter.web.selection import select, wanted
+from exporter.web.slices import unhurried
+from exporter.web.words import stamp
+
+#: Lists written at once; more wait.
+AT_ONCE = 4
+_JSON = {hdrs.CONTENT_TYPE: "application/json; charset=utf-8"}
+
+
+class Api:
+    """Answers under /api/v1. Instants are RFC 3339 in UTC, durations seconds; what is unknown is null."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._ledger = doors.ledger
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    async def targets(self, request: web.Request) -> web.StreamResponse:
+        """All targets, or those that `?state=` and `?q=` leave, written as they are read from the ledger."""
+        response = web.StreamResponse(headers=_JSON)
+        if request.method != hdrs.METH_HEAD:
+            async with self._places, patience():
+                await self._write(request, response)
+        return response
+
+    async def _write(self, request: web.Request, response: web.StreamResponse) -> None:
+        chosen = await select(self._ledger, wanted(request.query.get("state", ""), request.query.get("q", "")))
+        await response.prepare(request)
+        states = {state: chosen.counts[state] for state in chosen.counts}
+        head = json.dumps({"total": chosen.counts.total(), "states": states})
+        parts, size, mark = [f'{head[:-1]}, "targets": ['], 0, ""
+        async for record in unhurried(chosen.records):
+            parts.append(mark + json.dumps(target(record)))
+            size, mark = size + len(parts[-1]), ",\n"
+            if size > 16 * 1024:
+                await response.write("".join(parts).encode())
+                parts, size = [], 0
+        await response.write("".join([*parts, "]}\n"]).encode())
+
+    async def target(self, request: web.Request) -> web.Response:
+        """One target, with its recent runs."""
+        record = self._ledger.targets.get(request.match_info["target"])
+        if record is None:
+            return web.Response(status=404, text='{"error": "no such target"}\n', headers=_JSON)
+        return web.Response(text=json.dumps(target(record, recent=True)) + "\n", headers=_JSON)
+
+
+def target(record: TargetRecord, *, recent: bool = False) -> dict[str, Any]:
+    """One target as plain values; `recent` adds its probes' last runs, the failed ones apart."""
+    watched, verdict = record.target, record.verdict
+    return {
+        "name": watched.name,
+        "model": watched.model,
+        "protocol": watched.protocol,
+        "url": watched.endpoint.url,
+        "labels": dict(watched.labels),
+        "state": verdict.state,
+        "reason": verdict.reason,
+        "detail": verdict.detail,
+        "probe": verdict.probe,
+        "verified": verdict.verified,
+        "since": stamp(record.since),
+        "info": dict(record.info),
+        "metadata": {name: number if math.isfinite(number) else None for name, number in record.facts.items()},
+        "certificate_not_after": stamp(record.certificate_not_after),
+        "probes": [_probe(name, probe, recent=recent) for name, probe in record.probes.items()],
+    }
+
+
+def _probe(name: str, probe: ProbeRecord, *, recent: bool) -> dict[str, Any]:
+    last = probe.last
+    stream = last.observation.stream if last else None
+    shown = {
+        "name": name,
+        "kind": probe.job.kind,
+        "status": last.status if last else None,
+        "reason": last.reason if last else None,
+        "detail": last.detail if last else "",
+        "last_run": stamp(probe.last_run_at),
+        "last_success": stamp(probe.last_success_at),
+        "next_run": stamp(probe.next_at),
+        "interval_seconds": probe.interval,
+        "timeout_seconds": probe.job.schedule.timeout,
+        "duration_seconds": probe.last_duration,
+        "phase_seconds": dict(probe.phases),
+        "ttft_seconds": dict(stream.ttft) if stream else {},
+        "stream_outcome": stream.outcome if stream else None,
+        "output_tokens_per_second": probe.tokens_per_second,
+        "http_status": probe.http_status,
+        "runs": probe.runs,
+        "successes": probe.successes,
+        "failures": [
+            {"status": status, "reason": reason, "count": count} for (status, reason), count in probe.failures.items()
+        ],
+        "skipped": dict(probe.skipped),
+        "paused": [reason for reason, on in probe.paused.items() if on],
+    }
+    if recent:
+        shown["recent"] = [_run(result) for result in probe.recent]
+        shown["recent_failures"] = [_run(result) for result in probe.recent_failures]
+    return shown
+
+
+def _run(result: Result) -> dict[str, Any]:
+    return {
+        "at": stamp(result.at),
+        "status": result.status,
+        "reason": result.reason,
+        "detail": result.detail,
+        "duration_seconds": result.measurement.duration,
+        "attempts": result.attempts,
+        "http_status": result.measurement.http_status,
+        "trace_id": result.trace_id,
+    }

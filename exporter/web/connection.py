@@ -1,0 +1,242 @@
+"""Connections that cannot be held: limits on how slowly a client may ask and read, and on how many there may be."""
+
+import asyncio
+import contextlib
+import resource
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMethod
+
+from exporter.web.headers import METHODS, harden
+
+#: Seconds a client has to send a whole request head.
+HEAD_TIMEOUT = 8.0
+#: Seconds an open connection may lie idle between requests: longer than usual scrape intervals.
+IDLE_TIMEOUT = 180.0
+#: Seconds a client may take to read enough of an answer for writing to go on.
+WRITE_TIMEOUT = 8.0
+#: Seconds for which the rest of a refused request is read and thrown away.
+LINGER = 1.0
+#: Seconds a client may take to read a whole long answer.
+READ_TIMEOUT = 60.0
+#: Bytes waiting for a client to read them, per connection, before writing pauses.
+WRITE_BUFFER = 32 * 1024
+#: Bytes of a request head, all header lines together.
+MAX_HEAD = 64 * 1024
+#: Connections at once; files that probes need are kept free.
+MAX_CONNECTIONS = 4096
+#: Seconds a connection may wait without a request before another may have its place.
+PATIENCE = 1.0
+_NO_LINGER = struct.pack("ii", 1, 0)
+_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
+
+
+@contextlib.asynccontextmanager
+async def patience() -> AsyncIterator[None]:
+    """Bounds how long a client may take to read one answer that is written piece by piece."""
+    try:
+        async with asyncio.timeout(READ_TIMEOUT):
+            yield
+    except TimeoutError:
+        raise ConnectionResetError("the client reads too slowly") from None
+
+
+class Crowd:
+    """The open connections. When it is full, the one that has waited longest without a request makes room; when none
+    has waited long, newcomers are sent away.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self.limit = limit or max(8, min(MAX_CONNECTIONS, files // 4))
+        self.members: set[Connection] = set()
+        self.waiting: dict[Connection, float] = {}  # since when, the longest first
+
+    def admit(self, connection: "Connection", now: float) -> bool:
+        """Take a connection in, if need be in the place of an idle one. False: there is no place."""
+        if len(self.members) >= self.limit:
+            idlest, since = next(iter(self.waiting.items()), (None, now))
+            if idlest is None or now - since < PATIENCE:
+                return False
+            idlest.drop()
+        self.members.add(connection)
+        self.waiting[connection] = now
+        return True
+
+    def leave(self, connection: "Connection") -> None:
+        """Forget a connection."""
+        self.members.discard(connection)
+        self.waiting.pop(connection, None)
+
+
+class Connection(web.RequestHandler):
+    """One client's connection. aiohttp closes what is idle but waits without end for half a head, and for a client
+    that does not read; here each has its time, after which the connection is aborted.
+    """
+
+    __slots__ = ("_crowd", "_deaf", "_head_bytes", "_quiet", "_serving", "_stalled", "_timer", "_wire")
+
+    def __init__(self, manager: web.Server, crowd: Crowd, **settings: Any) -> None:
+        super().__init__(manager, **settings)
+        self._crowd = crowd
+        self._wire: asyncio.Transport | None = None
+        self._serving = False
+        self._deaf = False  # what still comes is thrown away
+        self._quiet: asyncio.Event | None = None
+        self._head_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._wire = cast(asyncio.Transport, transport)
+        self._wire.set_write_buffer_limits(high=WRITE_BUFFER)
+        super().connection_made(transport)
+        if self._crowd.admit(self, self._loop.time()):
+            self._wait(HEAD_TIMEOUT)
+        else:
+            self._deaf = True
+            self._wire.write(_BUSY)
+            self._wait(LINGER / 5)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._crowd.leave(self)
+        self._wire = None
+        for timer in (self._timer, self._stalled):
+            if timer is not None:
+                timer.cancel()
+        if self._quiet is not None:
+            self._quiet.set()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            if self._quiet is not None:
+                self._wait(LINGER / 5, self._quiet.set)
+            return
+        if data and not self._serving:
+            if self._head_bytes == 0:
+                self._wait(HEAD_TIMEOUT)
+            elif self._head_bytes > MAX_HEAD:
+                self.drop()
+                return
+            self._head_bytes += len(data)
+        super().data_received(data)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled = self._loop.call_later(WRITE_TIMEOUT, self.reset)
+
+    def resume_writing(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+        super().resume_writing()
+
+    def serve(self) -> None:
+        """A whole head is there and its request is being answered: the client owes nothing until that is done."""
+        self._serving = True
+        self._crowd.waiting.pop(self, None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        try:
+            finished = await super().finish_response(request, resp, start_time)
+            if self._quiet is not None:
+                await self._linger(self._quiet)
+            return finished
+        finally:
+            self._serving = False
+            self._head_bytes = 0
+            if self._wire is not None:
+                self._crowd.waiting[self] = self._loop.time()
+                self._wait(IDLE_TIMEOUT)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is not HTTP, or not ours, in one plain line, and close."""
+        if request.writer.output_size > 0:
+            self.reset()
+            raise ConnectionResetError("the answer had begun")
+        if isinstance(exc, BadHttpMethod):
+            answer = web.Response(status=405, text="method not allowed\n", headers={"Allow": ", ".join(METHODS)})
+        else:
+            answer = web.Response(status=status, text="not a valid request\n" if status < 500 else "internal error\n")
+        harden(answer)
+        answer.force_close()
+        self._deaf, self._quiet = True, asyncio.Event()
+        return answer
+
+    def drop(self) -> None:
+        """Close at once; what the kernel has already taken is still delivered."""
+        self._crowd.leave(self)
+        if self._wire is not None:
+            self._wire.abort()
+
+    def reset(self) -> None:
+        """Close at once and give up what is still to be sent, so that a client that does not read holds nothing."""
+        if self._wire is not None:
+            self._wire.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.drop()
+
+    async def _linger(self, quiet: asyncio.Event) -> None:
+        """Let a refused client finish sending, within bounds: closing on unread bytes would take our answer from it."""
+        self._wait(LINGER / 5, quiet.set)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                await quiet.wait()
+
+    def _wait(self, seconds: float, then: Callable[[], object] | None = None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, then or self.drop)
+
+
+class _Server(web.Server):
+    def __init__(self, inner: web.Server, crowd: Crowd) -> None:
+        def request_of(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+            protocol.serve()
+            return inner.request_factory(message, payload, protocol, writer, task)
+
+        self._own_loop = asyncio.get_running_loop()
+        self._crowd = crowd
+        super().__init__(inner.request_handler, request_factory=request_of, loop=self._own_loop)
+
+    def __call__(self) -> web.RequestHandler:
+        return Connection(
+            self,
+            self._crowd,
+            loop=self._own_loop,
+            access_log=None,
+            keepalive_timeout=2 * IDLE_TIMEOUT,
+            lingering_time=LINGER,
+            auto_decompress=False,
+        )
+
+
+class Runner(web.AppRunner):
+    """Runs an application on hardened connections: `await runner.setup()`, then a `web.TCPSite(runner, ...)` for each
+    address, `await runner.cleanup()` at the end. `shutdown_timeout`: seconds open requests have to end.
+    """
+
+    __slots__ = ("crowd",)
+
+    def __init__(self, app: web.Application, *, shutdown_timeout: float = 2.0) -> None:
+        super().__init__(app, shutdown_timeout=shutdown_timeout)
+        self.crowd = Crowd()
+
+    async def _make_server(self) -> web.Server:
+        # The one hook aiohttp has for connections of one's own; a test would notice its going.
+        return _Server(await super()._make_server(), self.crowd)

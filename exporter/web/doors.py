@@ -1,0 +1,57 @@
+"""What the app hands over: everything the HTTP side may read or ask for."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from exporter.ledger import Ledger
+from exporter.metrics.exposition import Exposition
+from exporter.model.job import Job
+from exporter.model.result import Result
+
+
+class OnDemand(Protocol):
+    """The `on_demand` block of the config, as far as `/probe` needs it."""
+
+    @property
+    def allow(self) -> Sequence[str]:
+        """CIDR blocks, addresses and host globs, each with an optional `:port`; empty: configured targets only."""
+
+    @property
+    def debug(self) -> bool:
+        """Whether `debug=true` may show a transcript."""
+
+    @property
+    def concurrency(self) -> int:
+        """How many `/probe` requests may be at work at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Callables and values of the other rooms. All but `config` are called on the loop's own thread.
+
+    - `healthy()`: the loop turns; `ready()`: the config is loaded and the wheel turns.
+    - `reload()`: reads the config again and applies it; returns the problems, none when it was applied. One reload at
+      a time is the callee's care, and it goes on when the client that asked has left.
+    - `config()`: the config in force as YAML, secrets hidden; called in a thread.
+    - `on_demand()`: the settings in force; asked for each request, so a reload counts at once.
+    - `jobs_for(url, module, model, probe)`: the jobs of one synchronous run, one for each probe of the module, all
+      with the endpoint of `url`; `module` is `""` when the request names none; a `model` or `probe` that is not `""`
+      narrows. Raises LookupError for a module or probe that does not exist, PermissionError where a module's
+      credentials may not go to the url's host, ValueError for a url that cannot be used; the message goes to the
+      client and must not hold a secret.
+    - `resolve(host)`: the addresses of a name, in the order to try; raises `Failure` or OSError.
+    - `run(job)`: one run at once, outside schedule and ledger, bounded by the job's own schedule; never raises for
+      what a target did.
+    """
+
+    ledger: Ledger
+    exposition: Exposition
+    healthy: Callable[[], bool]
+    ready: Callable[[], bool]
+    reload: Callable[[], Awaitable[Sequence[str]]]
+    config: Callable[[], str]
+    on_demand: Callable[[], OnDemand]
+    jobs_for: Callable[[str, str, str, str], Sequence[Job]]
+    resolve: Callable[[str], Awaitable[Sequence[str]]]
+    run: Callable[[Job], Awaitable[Result]]

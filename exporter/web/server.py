@@ -1,0 +1,187 @@
+"""The application: routes, what holds for every answer, and the small handlers."""
+
+import asyncio
+import json
+import logging
+from importlib import resources
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from exporter import log
+from exporter.ledger import TargetRecord
+from exporter.model.state import State
+from exporter.web import words
+from exporter.web.api import Api
+from exporter.web.doors import Doors
+from exporter.web.headers import harden, same_origin
+from exporter.web.on_demand import OnDemandProbe
+from exporter.web.page import StatusPage
+from exporter.web.scrape import Scrapes
+
+logger = logging.getLogger(__name__)
+
+#: Bytes of a request body that are read and ignored; no route wants more.
+MAX_BODY = 64 * 1024
+#: What is served under /static, with its type. Nothing else is read from disk for a request.
+STATIC = {"page.css": "text/css", "icon.svg": "image/svg+xml"}
+
+
+def make_app(doors: Doors, *, route_prefix: str = "", external_url: str = "") -> web.Application:
+    """The whole HTTP side as an application; run it on `connection.Runner`.
+
+    `route_prefix` goes before every path (`/exporter`); `external_url` is where browsers see the exporter when a
+    proxy stands before it. All links are relative, so either works with a proxy that strips the prefix or keeps it.
+    """
+    prefix = "/" + route_prefix.strip("/") if route_prefix.strip("/") else ""
+    probe, page, api = OnDemandProbe(doors), StatusPage(doors), Api(doors)
+    small = _Handlers(doors, external_url)
+    app = web.Application(middlewares=[_guard(doors)], handler_args={"access_log": None})
+    app.on_response_prepare.append(_harden)
+    app.router.add_get(f"{prefix}/", page.get)
+    app.router.add_get(f"{prefix}/metrics", Scrapes(doors.exposition).get)
+    app.router.add_get(f"{prefix}/probe", probe.get)
+    app.router.add_get(f"{prefix}/config", small.config)
+    app.router.add_get(f"{prefix}/-/healthy", small.healthy)
+    app.router.add_get(f"{prefix}/-/ready", small.ready)
+    app.router.add_post(f"{prefix}/-/reload", small.reload)
+    app.router.add_get(f"{prefix}/ready/{{target:.+}}", small.target_ready)
+    app.router.add_get(f"{prefix}/api/v1/targets", api.targets)
+    app.router.add_get(f"{prefix}/api/v1/targets/{{target:.+}}", api.target)
+    for name, content_type in STATIC.items():
+        app.router.add_get(f"{prefix}/static/{name}", _static(name, content_type))
+    if prefix:
+        app.router.add_get(prefix, _into(prefix.rpartition("/")[2] + "/"))
+    return app
+
+
+class _Handlers:
+    """The answers that are a line or two."""
+
+    def __init__(self, doors: Doors, external_url: str) -> None:
+        self._doors = doors
+        self._external_url = external_url
+        self._dumping: asyncio.Future[str] | None = None
+
+    async def healthy(self, request: web.Request) -> web.Response:
+        """Liveness of the exporter itself, whatever its targets do."""
+        if self._doors.healthy():
+            return web.Response(text="healthy\n")
+        return web.Response(status=503, text="not healthy: the event loop or a part of the exporter is stuck\n")
+
+    async def ready(self, request: web.Request) -> web.Response:
+        """Readiness of the exporter itself."""
+        if self._doors.ready():
+            return web.Response(text="ready\n")
+        return web.Response(status=503, text="not ready: the config is not loaded or probes are not scheduled\n")
+
+    async def reload(self, request: web.Request) -> web.Response:
+        """Read the config again, now."""
+        if not same_origin(request, self._external_url):
+            return web.Response(status=403, text="refused: asked for by a page of another origin\n")
+        problems = await self._doors.reload()
+        if problems:
+            listed = "".join(f"{problem}\n" for problem in problems)
+            return web.Response(status=500, text=f"not reloaded, the config in force stays:\n{listed}")
+        return web.Response(text="reloaded\n")
+
+    async def config(self, request: web.Request) -> web.Response:
+        """The config in force, secrets hidden."""
+        if self._dumping is None:
+            # A big config takes a while to write down: beside the loop, and once for all who ask meanwhile.
+            self._dumping = asyncio.ensure_future(asyncio.to_thread(self._doors.config))
+            self._dumping.add_done_callback(self._dumped)
+        return web.Response(text=await asyncio.shield(self._dumping))
+
+    def _dumped(self, task: "asyncio.Future[str]") -> None:
+        self._dumping = None
+        if not task.cancelled():
+            task.exception()  # raised to those who wait; nobody may be left to
+
+    async def target_ready(self, request: web.Request) -> web.Response:
+        """Readiness of one model, as a kubelet or a load balancer wants it."""
+        record = self._doors.ledger.targets.get(request.match_info["target"])
+        if record is None:
+            return web.Response(status=404, text="no such target\n")
+        status = 200 if takes_traffic(record.state, strict=_flag(request, "strict")) else 503
+        if "application/json" in request.headers.get(hdrs.ACCEPT, ""):
+            return web.Response(status=status, text=_readiness(record, status), content_type="application/json")
+        verdict = record.verdict
+        why = f": {words.REASONS[verdict.reason]}" if verdict.reason else ""
+        return web.Response(status=status, text=f"{verdict.state}{why}\n")
+
+
+def takes_traffic(state: State, *, strict: bool) -> bool:
+    """Whether requests should be sent to a model in this state.
+
+    A saturated replica keeps its place: without it the next one gets its load. An unhealthy one keeps it unless
+    `strict`: a wrong answer or a refused key is likely the same on every replica.
+    """
+    return state in (State.HEALTHY, State.SATURATED) or (state is State.UNHEALTHY and not strict)
+
+
+def _readiness(record: TargetRecord, status: int) -> str:
+    verdict = record.verdict
+    return json.dumps(
+        {
+            "target": record.target.name,
+            "ready": status == 200,
+            "state": verdict.state,
+            "reason": verdict.reason,
+            "detail": verdict.detail,
+            "since": words.stamp(record.since),
+        }
+    )
+
+
+def _flag(request: web.Request, name: str) -> bool:
+    return name in request.query and request.query[name].lower() not in ("0", "false", "no", "off")
+
+
+def _guard(doors: Doors) -> Middleware:
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.can_read_body:
+            if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+                return _refuse(415, "no encoded body is read here\n")
+            length = request.content_length
+            if length is None or length > MAX_BODY:
+                return _refuse(413, f"no body over {MAX_BODY} bytes, and none of unknown length, is read here\n")
+        try:
+            return await handler(request)
+        except (web.HTTPException, asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception:
+            doors.ledger.own.internal_errors["web"] += 1
+            logger.exception("request failed", extra={"fields": {"path": request.path[:200]}})
+            return web.Response(status=500, text="internal error; the exporter's log has the details\n")
+
+    return guard
+
+
+def _refuse(status: int, text: str) -> web.Response:
+    response = web.Response(status=status, text=text)
+    response.force_close()
+    return response
+
+
+async def _harden(request: web.Request, response: web.StreamResponse) -> None:
+    harden(response)
+    log.event(logger, logging.DEBUG, "request", method=request.method, path=request.path, status=response.status)
+
+
+def _static(name: str, content_type: str) -> Handler:
+    body = (resources.files("exporter.web") / "static" / name).read_bytes()
+
+    async def get(request: web.Request) -> web.Response:
+        headers = {"Cache-Control": "public, max-age=3600"}
+        return web.Response(body=body, content_type=content_type, charset="utf-8", headers=headers)
+
+    return get
+
+
+def _into(relative: str) -> Handler:
+    async def get(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPPermanentRedirect(relative)
+
+    return get

@@ -1,0 +1,89 @@
+"""What states, reasons and numbers are called on the page and in plain answers."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from itertools import pairwise
+from types import MappingProxyType
+
+from exporter.model.failure import Reason
+from exporter.model.state import State
+
+#: In the order people want to see them: what needs a hand first.
+STATES: Mapping[State, str] = MappingProxyType(
+    {
+        State.ERROR: "no valid answer comes back: down, unreachable or not speaking its protocol",
+        State.ZOMBIE: "health checks say yes, a real request does not come back",
+        State.UNHEALTHY: "it answers, and what it answers is not right",
+        State.LOADING: "alive, the model is not ready yet",
+        State.SATURATED: "well, but refusing or queueing for load",
+        State.UNKNOWN: "no probe has finished yet",
+        State.HEALTHY: "every question was answered right and in time",
+    }
+)
+
+REASONS: Mapping[Reason, str] = MappingProxyType(
+    {
+        Reason.DNS: "the name does not resolve",
+        Reason.CONNECT_REFUSED: "connection refused",
+        Reason.CONNECT_TIMEOUT: "connecting took too long",
+        Reason.CONNECT: "cannot connect",
+        Reason.RESET: "connection reset",
+        Reason.DISCONNECTED: "connection closed before an answer",
+        Reason.TLS: "TLS handshake failed",
+        Reason.TLS_EXPIRED: "TLS certificate expired",
+        Reason.TLS_UNTRUSTED: "TLS certificate not trusted",
+        Reason.TLS_HOSTNAME: "TLS certificate is for another name",
+        Reason.TIMEOUT: "no whole answer in time",
+        Reason.TIMEOUT_FIRST_TOKEN: "no first token in time",
+        Reason.STALLED: "the token stream stalled",
+        Reason.PROTOCOL: "the answer is not valid HTTP",
+        Reason.ENCODING: "the answer's encoding is broken",
+        Reason.TRUNCATED: "the answer was cut off",
+        Reason.TOO_LARGE: "the answer is too large",
+        Reason.REDIRECT: "redirected elsewhere",
+        Reason.HTTP_STATUS: "unexpected HTTP status",
+        Reason.AUTH: "credentials refused",
+        Reason.MODEL_NOT_FOUND: "the server does not have this model",
+        Reason.RATE_LIMITED: "rate limited",
+        Reason.OVERLOADED: "the server is overloaded",
+        Reason.NOT_READY: "not ready yet",
+        Reason.MALFORMED: "the answer has not the shape asked for",
+        Reason.EMPTY: "the answer is empty",
+        Reason.INCOMPLETE: "the stream ended without its promised end",
+        Reason.ERROR_EVENT: "an error inside a good answer",
+        Reason.EXPECTATION: "the answer is not what was expected",
+        Reason.INTERNAL: "a bug in the exporter; its log has the details",
+    }
+)
+
+
+def age(seconds: float) -> str:
+    """A span as people say it, its two largest units: `4 s`, `12 min`, `3 h 20 min`, `2 d 5 h`."""
+    rest = max(0, round(seconds))
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    for (large, size), (small, part) in pairwise(units):
+        if rest >= size:
+            count, rest = divmod(rest, size)
+            below = rest // part
+            # Beside ten minutes, seconds are noise.
+            return f"{count} {large} {below} {small}" if below and (part > 1 or count < 10) else f"{count} {large}"
+    return f"{rest} s"
+
+
+def latency(seconds: float | None) -> str:
+    """A short time to three digits: `0.81 ms`, `12.3 ms`, `1.24 s`; empty for None."""
+    if seconds is None:
+        return ""
+    if seconds < 0.9995:
+        number, unit = seconds * 1000, "ms"
+    else:
+        number, unit = seconds, "s"
+    digits = 2 if number < 10 else 1 if number < 100 else 0
+    return f"{number:.{digits}f} {unit}"
+
+
+def stamp(at: float | None) -> str | None:
+    """Unix time as RFC 3339 in UTC with milliseconds; None for None."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

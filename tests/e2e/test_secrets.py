@@ -1,0 +1,158 @@
+"""Planted secrets, servers that throw them back, every output read: no secret leaves by any door."""
+
+import base64
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.support.daemon import Daemon, command
+from tests.support.fake import Fake, Reply, Request
+from tests.support.web import until
+
+SECRETS = {
+    place: f"s3cr3t-{place}-7Q" for place in ("inline", "file", "env", "header", "key", "password", "rotated", "web")
+}
+
+
+def throw_back(request: Request) -> Reply:
+    """An error that quotes the request's headers in its body, a header and a Location, as careless gateways do."""
+    told = "; ".join(f"{name}: {value}" for name, value in request.headers.items())
+    if request.path.startswith("/redirect"):
+        return 302, told, {"Location": f"http://127.0.0.1:9/?leak={quote(told)}"}
+    if request.path.startswith("/ok"):
+        return 200, told, {"Content-Type": "text/plain", "X-Debug": told}
+    if request.path.startswith("/garbage"):
+        return 200, f'{{"error": "{told}', {"Content-Type": "application/json"}
+    return 401, f'{{"error": {{"message": "wrong key: {told}"}}}}', {"X-Debug": told}
+
+
+@pytest.fixture
+def fake() -> Iterator[Fake]:
+    with Fake(throw_back) as server:
+        yield server
+
+
+def config(url: str, token_file: Path) -> dict[str, Any]:
+    probes = {"health": {"interval": "300ms", "timeout": "2s"}}
+    auths: dict[str, Any] = {
+        "inline": {"bearer": SECRETS["inline"]},
+        "file": {"bearer": {"file": str(token_file)}},
+        "env": {"bearer": {"env": "PLANTED"}},
+        "key": {"header": {"name": "X-Api-Key", "value": SECRETS["key"]}},
+        "basic": {"basic": {"username": "user", "password": SECRETS["password"]}},
+    }
+    targets: list[dict[str, Any]] = []
+    for name, auth in auths.items():
+        for path in ("error", "redirect", "ok", "garbage"):
+            expect = {"regex": "never matches"} if path == "ok" else {"json": "a"} if path == "garbage" else {}
+            health = {**probes["health"], "headers": {"X-Planted": SECRETS["header"]}, "expect": expect}
+            targets.append(
+                {
+                    "name": f"{name}-{path}",
+                    "url": f"{url}/{path}",
+                    "protocol": "http",
+                    "auth": auth,
+                    "probes": {"health": health},
+                }
+            )
+        targets.append({"name": f"{name}-auto", "url": url, "auth": auth})
+        targets.append(
+            {
+                "name": f"{name}-chat",
+                "url": url,
+                "protocol": "openai",
+                "model": "m",
+                "auth": auth,
+                "probes": {"stream": {"interval": "1s", "timeout": "2s"}},
+            }
+        )
+    return {
+        "modules": {
+            "keyed": {
+                "protocol": "http",
+                "auth": {"bearer": SECRETS["inline"], "hosts": ["127.0.0.1"]},
+                "probes": {"health": {}},
+            },
+            "homebound": {"protocol": "http", "auth": {"bearer": SECRETS["inline"]}, "probes": {"health": {}}},
+        },
+        "targets": targets,
+        "on_demand": {"allow": ["127.0.0.0/8"], "debug": True},
+    }
+
+
+def leaks(text: str) -> list[str]:
+    """The planted secrets that a text shows: as they are, quoted for a URL, or within basic credentials."""
+    basic = base64.b64encode(f"user:{SECRETS['password']}".encode()).decode()
+    return [form for secret in (*SECRETS.values(), basic) for form in {secret, quote(secret)} if form in text]
+
+
+def test_no_planted_secret_leaves_the_daemon(tmp_path: Path, fake: Fake) -> None:
+    token = tmp_path / "token"
+    token.write_text(SECRETS["file"] + "\n")
+    token.chmod(0o600)
+    planted = config(fake.url, token)
+    arguments = ["--log-level", "debug", "--reload-interval", "0"]
+    with Daemon(tmp_path, planted, args=arguments, env={"PLANTED": SECRETS["env"]}) as daemon:
+        names = [target["name"] for target in planted["targets"]]
+        for name in names:
+            if name.endswith(("-error", "-redirect", "-ok", "-garbage")):
+                daemon.until_state(name, "unhealthy", within=30)
+        token.write_text(SECRETS["rotated"] + "\n")
+        seen = {"inline", "file", "env", "header", "key", "rotated"}
+
+        def sent() -> bool:
+            text = "".join(value for request in list(fake.requests) for value in request.headers.values())
+            return {place for place in seen if SECRETS[place] in text} == seen
+
+        until("every secret, the rotated one too, on the wire", sent, within=30, log=daemon.process.tail)
+
+        outputs: dict[str, str] = {}
+        paths = ["/", "/metrics", "/config", "/api/v1/targets", "/openapi.json", "/-/ready", "/nowhere"]
+        paths += [f"/ready/{name}" for name in names] + [f"/api/v1/targets/{name}" for name in names]
+        on_demand = {
+            path: f"/probe?target={quote(f'{fake.url}/{path}', safe='')}" for path in ("error", "redirect", "ok")
+        }
+        for asked in on_demand.values():
+            paths += [f"{asked}&module=keyed", f"{asked}&module=keyed&debug=true", f"{asked}&module=homebound"]
+        for path in paths:
+            answer = daemon.get(path)
+            outputs[path] = f"{answer.headers} {answer.body}"
+            assert answer.status != 500, path
+        openmetrics = {"Accept": "application/openmetrics-text;version=1.0.0"}
+        outputs["/metrics, OpenMetrics"] = daemon.get("/metrics", headers=openmetrics).body
+        assert "probe_success 0" in outputs[f"{on_demand['error']}&module=keyed&debug=true"]
+        assert "probe_success 1" in outputs[f"{on_demand['ok']}&module=keyed&debug=true"]
+
+        broken = daemon.config_path.read_text().replace('"interval"', '"intervall"')
+        daemon.write(broken)
+        outputs["reload of a bad file"] = daemon.get("/-/reload", method="POST").body
+        outputs["cmdline"] = Path(f"/proc/{daemon.process.pid}/cmdline").read_text()
+        assert daemon.terminate() == 0
+        outputs["stdout"], outputs["stderr"] = daemon.process.stdout, daemon.process.stderr
+    shown = {where: found for where, text in outputs.items() if (found := leaks(text))}
+    assert not shown, shown
+    assert "debug" in outputs["stderr"], "the log is not at debug level"
+
+
+def test_no_planted_secret_in_what_check_says(tmp_path: Path) -> None:
+    lines = [
+        "targets:",
+        f"  - {{url: 'http://user:{SECRETS['inline']}@127.0.0.1:1/'}}",
+        f"  - {{name: b, url: 'http://127.0.0.1:1', auth: {{bearer: {SECRETS['file']}, header: {SECRETS['key']}}}}}",
+        "  - name: c",
+        "    url: http://127.0.0.1:1",
+        "    protocol: http",
+        f'    probes: {{health: {{headers: {{X-A: "{SECRETS["header"]}\\n", "X Y": "{SECRETS["env"]}"}}}}}}',
+        f"    auth: {{basic: {{username: u, password: [{SECRETS['password']}]}}}}",
+    ]
+    path = tmp_path / "bad.yml"
+    path.write_text("\n".join(lines))
+    done = subprocess.run([*command(), "check", str(path)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    for line in (2, 3, 7, 8):
+        assert f"{path}:{line}:" in done.stdout + done.stderr
+    assert not leaks(done.stdout + done.stderr), done.stdout + done.stderr

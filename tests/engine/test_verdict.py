@@ -1,0 +1,256 @@
+"""Tracks in, verdict out: joining, currency, reasons, demotion, start-up, disagreement."""
+
+import itertools
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.engine.table import Load
+from exporter.engine.track import Track
+from exporter.engine.verdict import disagreement, judge, serves
+from exporter.model.failure import TABLE, Evidence, Reason, Status
+from exporter.model.job import Kind, Scope, Thresholds
+from exporter.model.observation import Measurement, Observation
+from exporter.model.result import Result
+from exporter.model.state import State, Verdict
+
+REASON = {
+    Evidence.BUSY: Reason.OVERLOADED,
+    Evidence.LOADING: Reason.NOT_READY,
+    Evidence.REFUSED: Reason.AUTH,
+    Evidence.WRONG: Reason.EXPECTATION,
+    Evidence.BROKEN: Reason.HTTP_STATUS,
+    Evidence.SLOW: Reason.TIMEOUT,
+    Evidence.DEAD: Reason.CONNECT_REFUSED,
+}
+UNKNOWN = Verdict(State.UNKNOWN)
+
+
+def track(kind, *runs, scope=Scope.MODEL, failure=1, reason=None):
+    """A track after `runs`: (evidence, start, end)."""
+    job = SimpleNamespace(
+        kind=kind, probe=kind.value, scope=scope, thresholds=Thresholds(failure),
+        schedule=SimpleNamespace(interval=10.0, timeout=5.0),
+    )  # fmt: skip
+    made = Track(job, 0.0)
+    for evidence, start, end in runs:
+        why = reason if reason and evidence is not Evidence.OK else REASON.get(evidence)
+        made.update(
+            Result(
+                job, 1, start, start, end, 0.0, Status.HEALTHY, evidence, why, f"{kind}: {evidence}", 1, (),
+                Measurement(), Observation(), "",
+            ),
+            10.0,
+        )  # fmt: skip
+    return made
+
+
+def health(*runs, **more):
+    return track(Kind.HEALTH, *runs, **more)
+
+
+def ready(*runs, **more):
+    return track(Kind.READY, *runs, **more)
+
+
+def infer(*runs, **more):
+    return track(Kind.INFER, *runs, **more)
+
+
+OK, DEAD, SLOW, LOADING, BUSY, BROKEN = (
+    Evidence.OK, Evidence.DEAD, Evidence.SLOW, Evidence.LOADING, Evidence.BUSY, Evidence.BROKEN,
+)  # fmt: skip
+
+
+def test_nothing_known():
+    assert judge([], [], [], UNKNOWN) == UNKNOWN
+    assert judge([health()], [infer()], [], UNKNOWN) == UNKNOWN
+
+
+def test_cheap_alone_is_healthy_and_not_verified():
+    assert judge([health((OK, 0, 1))], [], [], UNKNOWN) == Verdict(State.HEALTHY, verified=False)
+
+
+def test_the_worst_of_health_and_ready_speaks_with_its_reason():
+    verdict = judge([health((OK, 0, 1)), ready((DEAD, 0, 1))], [], [], UNKNOWN)
+    assert verdict == Verdict(State.ERROR, Reason.CONNECT_REFUSED, "ready: dead", "ready")
+
+
+def test_an_old_ok_canary_does_not_outvote_a_refused_connection():
+    cheap = [health((OK, 0, 1), (DEAD, 300, 301))]
+    assert judge(cheap, [infer((OK, 60, 61))], [], UNKNOWN).state is State.ERROR
+    assert judge(cheap, [infer((OK, 300, 301))], [], UNKNOWN) == Verdict(State.HEALTHY, verified=True)
+
+
+def test_a_failed_canary_makes_no_zombie_of_a_server_that_came_back():
+    cheap = [health((DEAD, 0, 1), (OK, 100, 101))]
+    before = Verdict(State.ERROR, Reason.CONNECT_REFUSED, "", "health", verified=True)
+    held = judge(cheap, [infer((DEAD, 50, 51))], [], before)
+    assert held == Verdict(State.ERROR, Reason.CONNECT_REFUSED, "", "health", verified=False)
+
+
+def test_a_zombie_is_confirmed_by_a_cheap_run_after_the_failure():
+    canary = infer((SLOW, 10, 40))
+    before = Verdict(State.HEALTHY, verified=True)
+    assert judge([health((OK, 0, 1), (OK, 39, 39.5))], [canary], [], before) is before
+    verdict = judge([health((OK, 0, 1), (OK, 41, 42))], [canary], [], before)
+    assert verdict == Verdict(State.ZOMBIE, Reason.TIMEOUT, "infer: slow", "infer", verified=True)
+
+
+def test_load_makes_a_slow_canary_saturated():
+    cheap, canary = [health((OK, 0, 1), (OK, 41, 42))], [infer((SLOW, 10, 40))]
+    for load in (Load(queue=True), Load(progress=True)):
+        verdict = judge(cheap, canary, [], UNKNOWN, load=load)
+        assert (verdict.state, verdict.reason) == (State.SATURATED, Reason.TIMEOUT)
+
+
+@pytest.mark.parametrize(
+    ("canaries", "state", "verified"),
+    [
+        ([(OK, OK)], State.HEALTHY, True),
+        ([(OK, None)], State.UNKNOWN, False),  # held until the other one has spoken
+        ([(OK, "expired")], State.HEALTHY, False),
+        ([(OK, BUSY)], State.SATURATED, True),
+        ([(BUSY, BROKEN)], State.ZOMBIE, True),
+        ([(None, BROKEN)], State.ZOMBIE, True),
+        ([("expired", "expired")], State.HEALTHY, False),
+    ],
+)
+def test_canaries_are_joined(canaries, state, verified):
+    def make(kind, evidence):
+        made = track(kind, *([] if evidence in (None, "expired") else [(evidence, 10, 11)]))
+        if evidence == "expired":
+            made.expire()
+        return made
+
+    first, second = canaries[0]
+    for one, other in ((first, second), (second, first)):
+        verdict = judge(
+            [health((OK, 0, 1), (OK, 20, 21))], [make(Kind.INFER, one), make(Kind.STREAM, other)], [], UNKNOWN
+        )
+        assert (verdict.state, verdict.verified) == (state, verified)
+
+
+def test_ready_loading_counts_by_its_scope():
+    canary = [infer((OK, 10, 11))]
+    model = judge([ready((LOADING, 0, 1))], canary, [], UNKNOWN)
+    assert (model.state, model.reason, model.probe) == (State.LOADING, Reason.NOT_READY, "ready")
+    assert judge([ready((LOADING, 0, 1), scope=Scope.SERVER)], canary, [], UNKNOWN).state is State.HEALTHY
+    assert judge([health((LOADING, 0, 1))], canary, [], UNKNOWN).state is State.HEALTHY
+
+
+def test_loading_beside_a_broken_health_names_the_probe_that_said_so():
+    verdict = judge([health((BROKEN, 0, 1)), ready((LOADING, 0, 1))], [infer((BROKEN, 10, 11))], [], UNKNOWN)
+    assert (verdict.state, verdict.probe) == (State.LOADING, "ready")
+
+
+@pytest.mark.parametrize("kind", [Kind.METADATA, Kind.EVALUATE])
+def test_a_failed_expectation_demotes_healthy_only(kind):
+    other = track(kind, (Evidence.WRONG, 0, 1))
+    verdict = judge([health((OK, 0, 1))], [], [other], UNKNOWN)
+    assert verdict == Verdict(State.UNHEALTHY, Reason.EXPECTATION, f"{kind}: wrong", kind.value)
+    assert judge([health((DEAD, 0, 1))], [], [other], UNKNOWN).state is State.ERROR
+    assert judge([health((BUSY, 0, 1))], [], [other], UNKNOWN).state is State.SATURATED
+
+
+@pytest.mark.parametrize("evidence", [DEAD, SLOW, BROKEN, BUSY, LOADING, Evidence.REFUSED])
+def test_metadata_failing_otherwise_changes_no_state(evidence):
+    verdict = judge([health((OK, 0, 1))], [], [track(Kind.METADATA, (evidence, 0, 1))], UNKNOWN)
+    assert verdict == Verdict(State.HEALTHY)
+
+
+def test_metadata_names_the_missing_model_where_ready_cannot():
+    metadata = track(Kind.METADATA, (Evidence.REFUSED, 0, 1), reason=Reason.MODEL_NOT_FOUND)
+    verdict = judge([ready((Evidence.REFUSED, 0, 1), reason=Reason.HTTP_STATUS)], [], [metadata], UNKNOWN)
+    assert (verdict.state, verdict.reason) == (State.UNHEALTHY, Reason.MODEL_NOT_FOUND)
+    verdict = judge([ready((Evidence.REFUSED, 0, 1), reason=Reason.AUTH)], [], [metadata], UNKNOWN)
+    assert verdict.reason is Reason.AUTH
+
+
+@pytest.mark.parametrize("evidence", [DEAD, SLOW])
+def test_what_cannot_be_reached_while_starting_is_loading(evidence):
+    verdict = judge([health((evidence, 0, 1))], [], [], UNKNOWN, starting=True)
+    assert (verdict.state, verdict.reason) == (State.LOADING, REASON[evidence])
+    assert judge([health((BROKEN, 0, 1))], [], [], UNKNOWN, starting=True).state is State.UNHEALTHY
+    assert judge([], [infer((DEAD, 0, 1))], [], UNKNOWN, starting=True).state is State.ERROR
+
+
+def test_every_reason_leads_somewhere():
+    for reason, row in TABLE.items():
+        state = judge([health((row.evidence, 0, 1), reason=reason)], [], [], UNKNOWN).state
+        assert (state is State.UNKNOWN) == (reason is Reason.INTERNAL)
+        assert state is not State.HEALTHY
+
+
+@pytest.mark.parametrize(
+    ("cheap", "canary", "sides"),
+    [
+        (OK, DEAD, ("ok", "bad")),
+        (DEAD, OK, ("bad", "ok")),
+        (OK, OK, None),
+        (DEAD, SLOW, None),
+        (OK, BUSY, None),
+        (OK, LOADING, None),
+        (BUSY, OK, None),
+        (Evidence.NONE, SLOW, None),
+        (OK, Evidence.NONE, None),
+    ],
+)
+def test_disagreement(cheap, canary, sides):
+    assert disagreement(cheap, canary) == sides
+
+
+def test_who_gets_traffic():
+    assert {state for state in State if serves(state, strict=True)} == {State.HEALTHY, State.SATURATED}
+    assert {state for state in State if serves(state)} == {State.HEALTHY, State.SATURATED, State.UNHEALTHY}
+
+
+SPOKEN = [each for each in Evidence if each not in (Evidence.NONE, Evidence.ABSENT)]
+steps = st.lists(
+    st.tuples(st.sampled_from([Kind.HEALTH, Kind.READY, Kind.INFER]), st.sampled_from(SPOKEN)), max_size=30
+)
+
+
+@given(steps=steps, failure=st.integers(1, 3), starting=st.booleans())
+def test_any_history_has_one_state_with_the_reason_of_one_of_its_runs(steps, failure, starting):
+    tracks = {
+        kind: track(kind, failure=failure if kind.canary else 1) for kind in (Kind.HEALTH, Kind.READY, Kind.INFER)
+    }
+    verdict = UNKNOWN
+    for at, (kind, evidence) in enumerate(steps):
+        more = track(kind, (evidence, at, at + 0.5))
+        tracks[kind].update(
+            Result(
+                more.job, 1, at, at, at + 0.5, 0.0, Status.HEALTHY, evidence, REASON.get(evidence), "", 1, (),
+                Measurement(), Observation(), "",
+            ),
+            10.0,
+        )  # fmt: skip
+        verdict = judge([tracks[Kind.HEALTH], tracks[Kind.READY]], [tracks[Kind.INFER]], [], verdict, starting=starting)
+        assert isinstance(verdict.state, State)
+        assert (verdict.reason is None) == (verdict.state in (State.HEALTHY, State.UNKNOWN))
+        assert not (verdict.state is State.UNKNOWN and verdict.verified)
+
+
+@given(steps=st.lists(st.sampled_from(SPOKEN), max_size=30), failure=st.integers(2, 4))
+def test_a_canary_does_not_flap_the_state_within_its_threshold(steps, failure):
+    """While fewer than `failure` canary runs fail in a row, and none is busy or loading, a healthy target stays so."""
+    canary, cheap = infer((OK, 0, 1), failure=failure), health((OK, 0, 1))
+    verdict, streak = judge([cheap], [canary], [], UNKNOWN), 0
+    assert verdict.state is State.HEALTHY
+    for at, evidence in zip(itertools.count(10, 10), steps, strict=False):
+        streak = 0 if evidence is OK else streak + 1
+        if streak >= failure or evidence in (BUSY, LOADING):
+            return
+        for probe, kind, start in ((canary, evidence, at), (cheap, OK, at + 5)):
+            probe.update(
+                Result(
+                    probe.job, 1, start, start, start + 1, 0.0, Status.HEALTHY, kind, None, "", 1, (), Measurement(),
+                    Observation(), "",
+                ),
+                10.0,
+            )  # fmt: skip
+            verdict = judge([cheap], [canary], [], verdict)
+            assert verdict.state is State.HEALTHY

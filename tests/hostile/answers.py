@@ -1,0 +1,383 @@
+"""What the hostile server sends, by path. Whole answers are bytes; those that take their time are coroutines."""
+
+import asyncio
+import gzip
+import json
+import socket
+import struct
+import zlib
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Awaitable, Callable
+
+Handler = Callable[[StreamReader, StreamWriter, bytes], Awaitable[None]]
+
+#: Floods write this much, then let others have their turn.
+BURST = 131072
+PAUSE = 0.005
+
+
+def plain(body: bytes = b"ok", *headers: str, status: str = "200 OK", kind: str = "text/plain") -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Type: {kind}", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode("latin-1") + body
+
+
+def head(*headers: str, status: str = "200 OK") -> bytes:
+    return "\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode("latin-1")
+
+
+def jsonish(body: bytes) -> bytes:
+    return plain(body, kind="application/json")
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def sse(*parts: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
+    return _STREAM + b"".join(chunk(part) for part in parts) + end
+
+
+def ndjson(*parts: bytes) -> bytes:
+    return head("Content-Type: application/x-ndjson", "Transfer-Encoding: chunked") + b"".join(
+        chunk(part) for part in parts
+    ) + b"0\r\n\r\n"  # fmt: skip
+
+
+def encoded(coding: str, body: bytes) -> bytes:
+    return plain(body, f"Content-Encoding: {coding}", kind="application/json")
+
+
+def raw_deflate(data: bytes) -> bytes:
+    engine = zlib.compressobj(wbits=-15)
+    return engine.compress(data) + engine.flush()
+
+
+def zeros(size: int, wbits: int) -> bytes:
+    """`size` bytes of nothing, packed as small as it goes, without ever holding them."""
+    engine = zlib.compressobj(1, wbits=wbits)
+    block = bytes(1 << 20)
+    return b"".join(engine.compress(block) for _ in range(size >> 20)) + engine.flush()
+
+
+def delta(text: str, **more: object) -> bytes:
+    piece = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]} | more
+    return b"data: " + json.dumps(piece).encode() + b"\n\n"
+
+
+def reasoning(text: str) -> bytes:
+    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"reasoning": text}}]}).encode() + b"\n\n"
+
+
+FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+DONE = b"data: [DONE]\n\n"
+_STREAM = head("Content-Type: text/event-stream", "Transfer-Encoding: chunked")
+_CHUNKED = head("Content-Type: text/plain", "Transfer-Encoding: chunked")
+_LINES = head("Content-Type: application/x-ndjson", "Transfer-Encoding: chunked")
+_DOC = b'{"ready": true}'
+_TEN_MB = 10 << 20
+
+#: Sent at once, whole. The connection stays open where the answer allows it.
+WHOLE: dict[str, bytes] = {
+    "/ok": jsonish(_DOC),
+    # headers
+    "/header_line_1mb": head("X-Long: " + "a" * (1 << 20), "Content-Length: 0"),
+    "/header_nul": b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n",
+    "/cookie_spam": head(*(f"Set-Cookie: c{n}=1" for n in range(1000)), "Content-Length: 0"),
+    "/interim_spam": b"HTTP/1.1 100 Continue\r\n\r\n" * 500 + jsonish(_DOC),
+    "/interim_one": b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + jsonish(_DOC),
+    "/bad_status_line": b"HTTP/1.1 abc\r\n\r\n",
+    "/bad_version": b"HTTP/3.9 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "/http09": b"hello, I am a very old server\n",
+    "/header_without_colon": b"HTTP/1.1 200 OK\r\nnonsense\r\nContent-Length: 0\r\n\r\n",
+    "/two_lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
+    "/length_and_chunked": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "/negative_length": b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello",
+    "/empty_header": plain(b"ok", "X-Empty:"),
+    "/no_reason_phrase": b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok",
+    # status
+    "/status_101": b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    "/status_101_upgrade": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nnoise",
+    "/status_204_body": b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello",
+    "/status_304": b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
+    "/status_302": head("Location: /ok", "Content-Length: 0", status="302 Found"),
+    "/status_429": plain(b"slow down", "Retry-After: 7", status="429 Too Many Requests"),
+    "/status_503_loading": plain(b'{"error": "Loading model"}', status="503 Service Unavailable"),
+    "/status_999": plain(status="999 What"),
+    "/status_000": plain(status="000 What"),
+    "/error_with_br": plain(b"\x0b\x02\x80", "Content-Encoding: br", status="429 Too Many Requests"),
+    # body
+    "/over_long": plain(b"hello") + b"and much more",
+    "/second_answer": plain(b"hello") + plain(b"nobody asked"),
+    "/bad_chunk_size": _CHUNKED + b"zz\r\nhello\r\n0\r\n\r\n",
+    "/huge_chunk_size": _CHUNKED + b"fffffffffffffffff\r\nhello",
+    "/chunked_ok": _CHUNKED + chunk(b"hel") + chunk(b"lo") + b"0\r\nX-Trailer: 1\r\n\r\n",
+    "/extension_flood": _CHUNKED + (b"1;" + b"e" * 8000 + b"\r\nx\r\n") * 100 + b"0\r\n\r\n",
+    "/trailer_spam": _CHUNKED
+    + chunk(b"hi")
+    + b"0\r\n"
+    + b"X-T: "
+    + b"v" * 1000
+    + b"\r\n" * 1
+    + b"X-T: vvvvvvvvvvvvvvvvvvvvvvvvvvvv\r\n" * 20000
+    + b"\r\n",
+    # encoding
+    "/gzip": encoded("gzip", gzip.compress(_DOC)),
+    "/gzip_members": encoded("gzip", gzip.compress(_DOC[:5]) + gzip.compress(_DOC[5:])),
+    "/deflate": encoded("deflate", zlib.compress(_DOC)),
+    "/deflate_raw": encoded("deflate", raw_deflate(_DOC)),
+    "/gzip_bomb": encoded("gzip", zeros(64 << 20, 31)),
+    "/deflate_bomb": encoded("deflate", zeros(64 << 20, 15)),
+    "/member_bomb": encoded("gzip", gzip.compress(b"") * 20000),
+    "/gzip_lie": encoded("gzip", _DOC),
+    "/gzip_cut": encoded("gzip", gzip.compress(_DOC * 50)[:-10]),
+    "/gzip_garbage": encoded("gzip", gzip.compress(_DOC) + b"garbage"),
+    "/deflate_lie": encoded("deflate", _DOC),
+    "/br": encoded("br", b"\x0b\x02\x80{}\x03"),
+    "/zstd": encoded("zstd", b"\x28\xb5\x2f\xfd\x00\x00"),
+    "/encoding_unknown": encoded("rot13", _DOC),
+    "/encoding_twice": encoded("gzip, gzip", gzip.compress(gzip.compress(_DOC))),
+    "/encoding_identity": encoded("identity", _DOC),
+    # redirects
+    "/redirect_loop": head("Location: /redirect_loop2", "Content-Length: 0", status="302 Found"),
+    "/redirect_loop2": head("Location: /redirect_loop", "Content-Length: 0", status="302 Found"),
+    "/redirect_self": head("Location: /redirect_self", "Content-Length: 0", status="302 Found"),
+    "/redirect_ok": head("Location: ok?x=1", "Content-Length: 0", status="307 Temporary Redirect"),
+    "/ok?x=1": jsonish(_DOC),
+    "/redirect_other_host": head("Location: http://example.invalid/", "Content-Length: 0", status="302 Found"),
+    "/redirect_other_port": head("Location: http://127.0.0.1:1/", "Content-Length: 0", status="302 Found"),
+    "/redirect_file": head("Location: file:///etc/passwd", "Content-Length: 0", status="302 Found"),
+    "/redirect_link_local": head("Location: http://169.254.169.254/", "Content-Length: 0", status="302 Found"),
+    "/redirect_none": head("Content-Length: 0", status="302 Found"),
+    "/redirect_bad": head("Location: http://[::1", "Content-Length: 0", status="302 Found"),
+    # JSON: what is wrong with these is for whoever reads the body
+    "/json_invalid": jsonish(b'{"ready": tru'),
+    "/json_huge": jsonish(b"[" + b"1," * 400_000 + b"1]"),
+    "/json_deep": jsonish(b"[" * 100_000 + b"]" * 100_000),
+    "/json_nan": jsonish(b'{"ready": NaN, "x": Infinity}'),
+    "/json_big_int": jsonish(b'{"n": ' + b"9" * 5000 + b"}"),
+    "/json_duplicate_keys": jsonish(b'{"ready": false, "ready": true}'),
+    "/json_bom": jsonish(b"\xef\xbb\xbf" + _DOC),
+    "/json_bad_utf8": jsonish(b'{"name": "\xff\xfe"}'),
+    "/json_surrogate": jsonish(b'{"name": "\\ud800"}'),
+    "/json_wrong_types": jsonish(b'{"data": 7, "models": {"a": 1}, "ready": "yes"}'),
+    "/json_list": jsonish(b"[]"),
+    "/json_null": jsonish(b"null"),
+    "/json_empty": jsonish(b""),
+    "/json_version_10mb": jsonish(b'{"version": "' + b"9" * (_TEN_MB - 64) + b'"}'),
+    "/json_injection": jsonish(json.dumps({"version": '"} 1\nevil{a="\\', "name": "<img onerror=x>\r\n"}).encode()),
+    "/json_error_in_200": jsonish(b'{"error": {"message": "engine is dead", "code": 500}}'),
+    # SSE
+    "/sse_ok": sse(delta("Hel"), delta("lo"), FINISH, DONE),
+    "/sse_no_done": sse(delta("Hel"), delta("lo"), FINISH),
+    "/sse_no_finish": sse(delta("Hel"), delta("lo")),
+    "/sse_comments_only": sse(*[b": keep-alive\n\n"] * 20),
+    "/sse_empty": sse(),
+    "/sse_multi_line": sse(b'data: {"choices":\ndata: [{"index":0,"delta":{"content":"hi"}}]}\n\n', FINISH, DONE),
+    "/sse_lone_cr": sse(delta("hi").replace(b"\n", b"\r"), FINISH.replace(b"\n", b"\r"), DONE.replace(b"\n", b"\r")),
+    "/sse_crlf_split": sse(*(bytes([byte]) for byte in (delta("h\u00e9") + FINISH + DONE).replace(b"\n", b"\r\n"))),
+    "/sse_utf8_split": sse(
+        *(
+            bytes([byte])
+            for byte in 'data: {"choices":[{"delta":{"content":"\U0001f600"}}]}\n\n'.encode() + FINISH + DONE
+        )
+    ),
+    "/sse_bad_utf8": sse(b'data: {"choices":[{"delta":{"content":"\xff"}}]}\n\n', DONE),
+    "/sse_huge_event": sse(b"data: " + b"x" * (3 << 20) + b"\n\n", DONE),
+    "/sse_error_event": sse(delta("Hel"), b'data: {"error": {"message": "engine died"}}\n\n'),
+    "/sse_reasoning_only": sse(reasoning("hm"), reasoning("mm"), FINISH, DONE),
+    "/sse_usage_null_choices": sse(
+        delta("hi"), FINISH, b'data: {"choices": null, "usage": {"prompt_tokens": 3, "completion_tokens": 1}}\n\n', DONE
+    ),
+    "/sse_usage_empty_choices": sse(
+        delta("hi"), FINISH, b'data: {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}\n\n', DONE
+    ),
+    "/sse_thousands": sse(*[delta("x")] * 5000, FINISH, DONE),
+    "/sse_not_json": sse(b"data: {nonsense\n\n", DONE),
+    "/sse_json_instead": jsonish(b'{"error": {"message": "no stream today"}}'),
+    # NDJSON
+    "/ndjson_ok": ndjson(b'{"response":"a","done":false}\n', b'{"response":"","done":true}\n'),
+    "/ndjson_no_last_newline": ndjson(b'{"response":"a","done":false}\n{"response":"","done":true}'),
+    "/ndjson_never_done": ndjson(b'{"response":"a","done":false}\n' * 3),
+    "/ndjson_error_line": ndjson(b'{"response":"a","done":false}\n{"error":"unexpected EOF"}\n'),
+    "/ndjson_huge_line": ndjson(b'{"response":"' + b"x" * (3 << 20) + b'"}\n'),
+    "/ndjson_blank_lines": ndjson(b'\n\n{"response":"a","done":false}\n\n{"done":true}\n'),
+    "/ndjson_bad_utf8": ndjson(b'{"response":"\xff","done":true}\n'),
+}
+
+
+async def _forever(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
+    await reader.read()
+
+
+def _reset(writer: StreamWriter) -> None:
+    raw = writer.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+def drip(data: bytes, first: bytes = b"", every: float = 0.02) -> Handler:
+    """One byte at a time: no read ever times out."""
+
+    async def handler(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
+        writer.write(first)
+        for byte in data * 1000:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(every)
+
+    return handler
+
+
+def endless(data: bytes, first: bytes = b"") -> Handler:
+    """As much as the other side takes."""
+    burst = data * max(1, BURST // len(data))
+
+    async def handler(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
+        writer.write(first)
+        while True:
+            writer.write(burst)
+            await writer.drain()
+            await asyncio.sleep(PAUSE)
+
+    return handler
+
+
+def then_hang(data: bytes) -> Handler:
+    async def handler(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
+        writer.write(data)
+        await reader.read()
+
+    return handler
+
+
+def then_close(data: bytes) -> Handler:
+    async def handler(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
+        writer.write(data)
+        await writer.drain()
+        writer.close()
+
+    return handler
+
+
+def then_reset(data: bytes) -> Handler:
+    async def handler(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
+        writer.write(data)
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        _reset(writer)
+
+    return handler
+
+
+def then_stray(data: bytes, stray: bytes) -> Handler:
+    """A good answer, and a moment later bytes that nobody asked for."""
+
+    async def handler(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
+        writer.write(data)
+        await asyncio.sleep(0.02)
+        writer.write(stray)
+        await reader.read()
+
+    return handler
+
+
+async def _half_close(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
+    writer.write_eof()
+    await reader.read()
+
+
+async def _slow_chain(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
+    number = int(request.split(b"n=")[1].split(b" ")[0]) if b"n=" in request else 0
+    await asyncio.sleep(0.12)
+    writer.write(head(f"Location: /redirect_slow?n={number + 1}", "Content-Length: 0", status="302 Found"))
+    await reader.read()
+
+
+async def _long_chain(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
+    number = int(request.split(b"n=")[1].split(b" ")[0]) if b"n=" in request else 0
+    writer.write(head(f"Location: /redirect_long?n={number + 1}", "Content-Length: 0", status="302 Found"))
+    writer.close()
+
+
+async def _userinfo(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
+    host = _header(request, b"host").decode()
+    writer.write(head(f"Location: http://user:s3cr3t@{host}/ok", "Content-Length: 0", status="302 Found"))
+    writer.close()
+
+
+async def _echo(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
+    writer.write(plain(request, status="401 Unauthorized"))
+    writer.close()
+
+
+async def _echo_location(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
+    value = _header(request, b"authorization").decode("latin-1").replace(" ", "%20")
+    writer.write(head(f"Location: http://evil.invalid/{value}", "Content-Length: 0", status="302 Found"))
+    writer.close()
+
+
+def _header(request: bytes, name: bytes) -> bytes:
+    for line in request.split(b"\r\n")[1:]:
+        key, _, value = line.partition(b":")
+        if key.strip().lower() == name:
+            return value.strip()
+    return b""
+
+
+_PARTIAL = head("Content-Length: 1000") + b"only this"
+
+SLOW: dict[str, Handler] = {
+    # tcp
+    "/silence": _forever,
+    "/reset_before_answer": then_reset(b""),
+    "/reset_in_head": then_reset(b"HTTP/1.1 200 OK\r\nContent-Le"),
+    "/reset_in_body": then_reset(_PARTIAL),
+    "/close_before_answer": then_close(b""),
+    "/close_in_head": then_close(b"HTTP/1.1 200 OK\r\nContent-Le"),
+    "/close_after_interim": then_close(b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "/half_close": _half_close,
+    # headers
+    "/head_drip": drip(b"X-Drip: yes\r\n", first=b"HTTP/1.1 200 OK\r\n"),
+    "/headers_endless": endless(b"X-More: and more\r\n", first=b"HTTP/1.1 200 OK\r\n"),
+    "/header_line_endless": endless(b"a", first=b"HTTP/1.1 200 OK\r\nX-Long: "),
+    "/interim_endless": endless(b"HTTP/1.1 102 Processing\r\n\r\n"),
+    "/interim_hang": then_hang(b"HTTP/1.1 100 Continue\r\n\r\n"),
+    # status
+    "/status_401_echo": _echo,
+    # body
+    "/body_drip": drip(b"x", first=head("Content-Length: 100000")),
+    "/body_drip_chunked": drip(b"1\r\nx\r\n", first=_CHUNKED),
+    "/body_endless": endless(b"x", first=head("Content-Type: text/plain")),
+    "/body_endless_chunked": endless(chunk(b"x" * 1000), first=_CHUNKED),
+    "/body_endless_declared": endless(b"x", first=head("Content-Length: 99999999999")),
+    "/body_tiny_chunks": endless(chunk(b"x"), first=_CHUNKED),
+    "/body_extension_endless": endless(b"e", first=_CHUNKED + b"1;"),
+    "/body_trailers_endless": endless(b"X-T: 1\r\n", first=_CHUNKED + b"0\r\n"),
+    "/body_stall": then_hang(_PARTIAL),
+    "/body_truncated": then_close(_PARTIAL),
+    "/body_truncated_chunked": then_close(_CHUNKED + chunk(b"hello")),
+    "/body_until_close": then_close(head("Content-Type: text/plain") + b"hello"),
+    "/status_204_close": then_close(b"HTTP/1.1 204 No Content\r\n\r\n"),
+    # redirects
+    "/redirect_slow": _slow_chain,
+    "/redirect_long": _long_chain,
+    "/redirect_userinfo": _userinfo,
+    "/redirect_echo": _echo_location,
+    # reuse
+    "/reuse_close": then_close(jsonish(_DOC)),
+    "/reuse_reset": then_reset(jsonish(_DOC)),
+    "/reuse_stray": then_stray(jsonish(_DOC), b"HTTP/1.1 500 Stray\r\nContent-Length: 0\r\n\r\n"),
+    # SSE
+    "/sse_stalled": then_hang(_STREAM + chunk(delta("Hel"))),
+    "/sse_comments_forever": drip(b": x\n\n", first=_STREAM.replace(b"Transfer-Encoding: chunked\r\n", b"")),
+    "/sse_done_then_hang": then_hang(_STREAM + chunk(delta("hi")) + chunk(FINISH) + chunk(DONE)),
+    "/sse_cut": then_close(_STREAM + chunk(delta("Hel"))),
+    "/sse_reset": then_reset(_STREAM + chunk(delta("Hel"))),
+    "/sse_flood": endless(chunk(b"data: x\n\n"), first=_STREAM),
+    "/sse_line_endless": endless(chunk(b"x" * 4096), first=_STREAM + chunk(b"data: ")),
+    # NDJSON
+    "/ndjson_stalled": then_hang(_LINES + chunk(b'{"response":"a","done":false}\n')),
+    "/ndjson_cut": then_close(_LINES + chunk(b'{"response":"a","do')),
+    "/ndjson_flood": endless(chunk(b"{}\n"), first=_LINES),
+    "/ndjson_done_then_hang": then_hang(_LINES + chunk(b'{"response":"a","done":true}\n')),
+}

@@ -1,0 +1,222 @@
+"""The table of everything the hostile server does, and what the transport must make of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from exporter.model.endpoint import Endpoint, Tls
+from exporter.model.failure import Reason
+from tests.hostile.answers import SLOW, WHOLE
+
+OK = None  #: the transport hands a whole answer over; what it means is for the protocol
+
+Group = Literal[
+    "tcp", "dns", "headers", "status", "body", "encoding", "redirects", "reuse", "tls", "json", "sse", "ndjson"
+]
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """One row. `reasons`: what the transport may say (OK: an answer). `fast`: it must not burn the timeout.
+
+    `stream`: asked as a stream and read to its end. `repeat`: asked again on a kept connection, a moment later.
+    """
+
+    name: str
+    group: Group
+    reasons: frozenset[Reason | None]
+    fast: bool
+    port: str = "main"
+    scheme: Literal["http", "https"] = "http"
+    host: str = "127.0.0.1"
+    path: str = ""
+    stream: bool = False
+    follow: bool = False
+    repeat: bool = False
+    method: str = "GET"
+
+    def url(self, ports: Mapping[str, int]) -> str:
+        """Where it lives, given the ports the server printed."""
+        return f"{self.scheme}://{self.host}:{ports[self.port]}{self.path}"
+
+    def endpoint(self, ports: Mapping[str, int], ca_file: str, *, max_body: int = 1_000_000) -> Endpoint:
+        """The same as the transport takes it."""
+        return Endpoint(
+            self.scheme,
+            self.host,
+            ports[self.port],
+            tls=Tls(ca_file=ca_file),
+            keep_alive=self.repeat,
+            follow_redirects=self.follow,
+            max_body=max_body,
+        )
+
+
+def _row(
+    group: Group, name: str, *reasons: Reason | None, fast: bool = True, path: str | None = None, **more: object
+) -> Behaviour:
+    if path is None:
+        path = f"/{name}"
+    return Behaviour(name, group, frozenset(reasons), fast, path=path, **more)  # type: ignore[arg-type]
+
+
+def _tls(name: str, *reasons: Reason | None, fast: bool = True, **more: object) -> Behaviour:
+    more.setdefault("port", f"tls_{name}")
+    return _row("tls", f"tls_{name}", *reasons, fast=fast, path="/ok", scheme="https", **more)
+
+
+R = Reason
+_CUT = (R.RESET, R.DISCONNECTED)
+
+BEHAVIOURS: tuple[Behaviour, ...] = (
+    _row("tcp", "refused", R.CONNECT_REFUSED, port="refused", path="/ok"),
+    _row("tcp", "blackhole", R.CONNECT_TIMEOUT, port="blackhole", path="/ok", fast=False),
+    _row("tcp", "silence", R.TIMEOUT, fast=False),
+    _row("tcp", "mute", R.TIMEOUT, port="mute", path="/ok", fast=False),
+    _row("tcp", "close_on_accept", *_CUT, port="close", path="/ok"),
+    _row("tcp", "reset_on_accept", R.RESET, port="reset", path="/ok"),
+    _row("tcp", "reset_before_answer", R.RESET),
+    _row("tcp", "reset_in_head", R.RESET),
+    _row("tcp", "reset_in_body", R.RESET),
+    _row("tcp", "close_before_answer", R.DISCONNECTED),
+    _row("tcp", "close_in_head", R.DISCONNECTED),
+    _row("tcp", "half_close", R.DISCONNECTED),
+    _row("tcp", "other_protocol", R.PROTOCOL, port="noise", path="/ok"),
+    _row("dns", "unknown_name", R.DNS, host="unknown.invalid", path="/ok"),
+    _row("dns", "impossible_name", R.DNS, host="a" * 70 + ".invalid", path="/ok"),
+    _row("dns", "swallowed_query", R.DNS, host="swallowed.invalid", path="/ok", fast=False),
+    _row("headers", "head_drip", R.TIMEOUT, fast=False),
+    _row("headers", "headers_endless", R.TOO_LARGE),
+    _row("headers", "header_line_endless", R.TOO_LARGE),
+    _row("headers", "header_line_1mb", R.TOO_LARGE),
+    _row("headers", "header_nul", R.PROTOCOL),
+    _row("headers", "cookie_spam", R.TOO_LARGE),
+    _row("headers", "interim_spam", R.PROTOCOL),
+    _row("headers", "interim_endless", R.PROTOCOL),
+    _row("headers", "interim_hang", R.TIMEOUT, fast=False),
+    _row("headers", "interim_one", OK),
+    _row("headers", "close_after_interim", R.PROTOCOL),
+    _row("headers", "bad_status_line", R.PROTOCOL),
+    _row("headers", "bad_version", R.PROTOCOL),
+    _row("headers", "http09", R.PROTOCOL),
+    _row("headers", "header_without_colon", R.PROTOCOL),
+    _row("headers", "two_lengths", R.PROTOCOL),
+    _row("headers", "length_and_chunked", R.PROTOCOL),
+    _row("headers", "negative_length", R.PROTOCOL),
+    _row("headers", "empty_header", OK),
+    _row("headers", "no_reason_phrase", OK),
+    _row("status", "status_101", R.PROTOCOL),
+    _row("status", "status_101_upgrade", R.PROTOCOL),
+    _row("status", "status_204_body", OK),
+    _row("status", "status_204_close", OK),
+    _row("status", "status_304", OK),
+    _row("status", "status_302", OK),
+    _row("status", "status_401_echo", OK),
+    _row("status", "status_429", OK),
+    _row("status", "status_503_loading", OK),
+    _row("status", "status_999", R.PROTOCOL),
+    _row("status", "status_000", R.PROTOCOL),
+    _row("status", "error_with_br", OK),
+    _row("status", "head_with_length", OK, method="HEAD", path="/status_503_loading"),
+    _row("body", "body_drip", R.TIMEOUT, fast=False),
+    _row("body", "body_drip_chunked", R.TIMEOUT, fast=False),
+    _row("body", "body_endless", R.TOO_LARGE),
+    _row("body", "body_endless_chunked", R.TOO_LARGE),
+    _row("body", "body_endless_declared", R.TOO_LARGE),
+    # A million bytes one at a time may well take the timeout: the bound or the deadline ends it.
+    _row("body", "body_tiny_chunks", R.TOO_LARGE, R.TIMEOUT, fast=False),
+    _row("body", "body_extension_endless", R.TOO_LARGE),
+    _row("body", "body_trailers_endless", R.TOO_LARGE),
+    _row("body", "body_stall", R.TIMEOUT, fast=False),
+    _row("body", "body_truncated", R.TRUNCATED),
+    _row("body", "body_truncated_chunked", R.TRUNCATED),
+    _row("body", "body_until_close", OK),
+    _row("body", "over_long", OK),
+    _row("body", "second_answer", OK),
+    _row("body", "bad_chunk_size", R.PROTOCOL),
+    _row("body", "huge_chunk_size", R.PROTOCOL),
+    _row("body", "chunked_ok", OK),
+    _row("body", "extension_flood", R.TOO_LARGE),
+    _row("body", "trailer_spam", R.TOO_LARGE),
+    _row("encoding", "gzip", OK),
+    _row("encoding", "gzip_members", OK),
+    _row("encoding", "deflate", OK),
+    _row("encoding", "deflate_raw", OK),
+    _row("encoding", "gzip_bomb", R.TOO_LARGE),
+    _row("encoding", "deflate_bomb", R.TOO_LARGE),
+    _row("encoding", "member_bomb", R.ENCODING),
+    _row("encoding", "gzip_lie", R.ENCODING),
+    _row("encoding", "gzip_cut", R.ENCODING),
+    _row("encoding", "gzip_garbage", R.ENCODING),
+    _row("encoding", "deflate_lie", R.ENCODING),
+    _row("encoding", "br", R.ENCODING),
+    _row("encoding", "zstd", R.ENCODING),
+    _row("encoding", "encoding_unknown", R.ENCODING),
+    _row("encoding", "encoding_twice", R.ENCODING),
+    _row("encoding", "encoding_identity", OK),
+    _row("encoding", "gzip_bomb_streamed", R.TOO_LARGE, path="/gzip_bomb", stream=True),
+    _row("redirects", "redirect_loop", R.REDIRECT, follow=True),
+    _row("redirects", "redirect_self", R.REDIRECT, follow=True),
+    _row("redirects", "redirect_ok", OK, follow=True),
+    _row("redirects", "redirect_long", R.REDIRECT, follow=True),
+    _row("redirects", "redirect_slow", R.TIMEOUT, follow=True, fast=False),
+    _row("redirects", "redirect_other_host", R.REDIRECT, follow=True),
+    _row("redirects", "redirect_other_port", R.REDIRECT, follow=True),
+    _row("redirects", "redirect_file", R.REDIRECT, follow=True),
+    _row("redirects", "redirect_link_local", R.REDIRECT, follow=True),
+    _row("redirects", "redirect_userinfo", R.REDIRECT, follow=True),
+    _row("redirects", "redirect_echo", R.REDIRECT, follow=True),
+    _row("redirects", "redirect_none", R.REDIRECT, follow=True),
+    _row("redirects", "redirect_bad", R.REDIRECT, follow=True),
+    _row("reuse", "reuse_close", OK, repeat=True),
+    _row("reuse", "reuse_reset", OK, repeat=True),
+    _row("reuse", "reuse_stray", OK, repeat=True),
+    _tls("good", OK),
+    _tls("near_expiry", OK),
+    _tls("expired", R.TLS_EXPIRED),
+    _tls("self_signed", R.TLS_UNTRUSTED),
+    _tls("wrong_host", R.TLS_HOSTNAME),
+    _tls("old", R.TLS),
+    # A server may say so with an alert, or just hang up once its half of the handshake failed.
+    _tls("client_certificate", R.TLS, *_CUT),
+    _tls("on_plain", R.TLS, port="noise"),
+    _tls("on_http", R.TLS, R.TIMEOUT, port="main", fast=False),
+    _tls("hung", R.TIMEOUT, port="mute", fast=False),
+    _tls("closed", R.TLS, R.RESET, port="close"),
+    _tls("reset", R.RESET, port="reset"),
+    _tls("refused", R.CONNECT_REFUSED, port="refused"),
+    _row("tls", "http_on_tls", R.PROTOCOL, R.DISCONNECTED, R.RESET, port="tls_good", path="/ok"),
+    _row("json", "json_version_10mb", R.TOO_LARGE),
+    *(
+        _row("json", path[1:], OK)
+        for path in WHOLE
+        if path.startswith("/json_") and path != "/json_version_10mb"
+    ),
+    _row("sse", "sse_stalled", R.TIMEOUT, fast=False, stream=True),
+    _row("sse", "sse_comments_forever", R.TIMEOUT, fast=False, stream=True),
+    _row("sse", "sse_done_then_hang", R.TIMEOUT, fast=False, stream=True),
+    _row("sse", "sse_cut", R.TRUNCATED, stream=True),
+    _row("sse", "sse_reset", R.RESET, stream=True),
+    _row("sse", "sse_flood", R.TOO_LARGE, R.TIMEOUT, fast=False, stream=True),
+    _row("sse", "sse_line_endless", R.TOO_LARGE, fast=False, stream=True),
+    _row("sse", "sse_huge_event", R.TOO_LARGE, stream=True),
+    *(
+        _row("sse", path[1:], OK, stream=True)
+        for path in WHOLE
+        if path.startswith("/sse_") and path != "/sse_huge_event"
+    ),
+    _row("ndjson", "ndjson_stalled", R.TIMEOUT, fast=False, stream=True),
+    _row("ndjson", "ndjson_done_then_hang", R.TIMEOUT, fast=False, stream=True),
+    _row("ndjson", "ndjson_cut", R.TRUNCATED, stream=True),
+    _row("ndjson", "ndjson_flood", R.TOO_LARGE, R.TIMEOUT, fast=False, stream=True),
+    _row("ndjson", "ndjson_huge_line", R.TOO_LARGE, stream=True),
+    *(
+        _row("ndjson", path[1:], OK, stream=True)
+        for path in WHOLE
+        if path.startswith("/ndjson_") and path != "/ndjson_huge_line"
+    ),
+)  # fmt: skip
+
+#: Paths that only lead elsewhere, or that healthy controls ask.
+_HELPERS = {"/ok", "/ok?x=1", "/redirect_loop2"}
+UNLISTED = (set(WHOLE) | set(SLOW)) - {row.path for row in BEHAVIOURS} - _HELPERS

@@ -1,0 +1,212 @@
+"""Every misbehaviour against the transport: alone, twenty at once, all at once beside healthy targets."""
+
+import asyncio
+import os
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from exporter.contracts import Exchange
+from exporter.model.endpoint import Endpoint
+from exporter.model.failure import Failure, Reason
+from exporter.transport import Resolver, Transport
+from exporter.transport.framing import NdjsonParser, SseParser
+from exporter.transport.resolve import system_lookup
+from tests.hostile.behaviours import BEHAVIOURS, UNLISTED, Behaviour
+from tests.hostile.process import Hostile
+
+#: Seconds. Fast rows get a long timeout that they must not use; slow rows a short one that they do use.
+FAST, SLOW = 2.5, 0.3
+#: For a machine that is busy with other things.
+SLACK = 1.0
+MAX_BODY = 1_000_000
+CONTROL = Behaviour("control", "status", frozenset({None}), fast=True, path="/ok")
+
+
+@pytest.fixture
+def release() -> Iterator[threading.Event]:
+    """Set at the end, so that look-ups stuck in the dead resolver let their threads go."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@pytest.fixture
+async def transport(release: threading.Event, hostile: Hostile) -> AsyncIterator[Transport]:
+    def lookup(host: str, port: int) -> list[str]:
+        if host.startswith("swallowed"):
+            release.wait(30)
+        if host.endswith(".invalid") and host.isascii() and len(host) < 64:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return system_lookup(host, port)
+
+    opened = Transport(user_agent="test", resolver=Resolver(lookup))
+    # What a loop opens for its first connection stays open.
+    await attempt(opened, CONTROL, Endpoint("http", "127.0.0.1", hostile.healthy), 10.0)
+    yield opened
+    await opened.close()
+
+
+async def ask(exchange: Exchange, row: Behaviour) -> Reason | None:
+    """What the transport makes of a row."""
+    try:
+        if not row.stream:
+            await exchange.request(row.method, row.path)
+            return None
+        parser = NdjsonParser(MAX_BODY) if row.group == "ndjson" else SseParser(MAX_BODY)
+        async with exchange.stream(row.method, row.path) as answer:
+            while (chunks := await answer.next(exchange.deadline)) is not None:
+                for chunk in chunks:
+                    parser.feed(chunk.at, chunk.data)
+                for number, _ in enumerate(parser):
+                    if number % 50 == 49:
+                        await asyncio.sleep(0)
+    except Failure as failure:
+        assert failure.detail, "a failure without a word about it"
+        if failure.reason is Reason.MALFORMED:
+            return None  # the framing's verdict, not the transport's
+        return failure.reason
+    finally:
+        await exchange.close()
+    return None
+
+
+async def attempt(transport: Transport, row: Behaviour, endpoint: Endpoint, timeout: float, key: str = "") -> float:
+    """Ask once, check the verdict, and return how long it took."""
+    started = time.perf_counter()
+    exchange = transport.exchange(
+        endpoint, deadline=started + timeout, trace_id="ab" * 16, memory={}, keep=(row.name, key)
+    )
+    reason = await ask(exchange, row)
+    took = time.perf_counter() - started
+    assert reason in row.reasons, f"{row.name}: {reason}"
+    measured = exchange.measured()
+    assert measured.duration is None or 0 <= measured.duration <= took + 0.01
+    assert all(0 <= seconds <= took + 0.01 for seconds in measured.phases.values()), measured
+    return took
+
+
+def bound(row: Behaviour) -> tuple[float, float]:
+    """The timeout to give a row, and the seconds it may take."""
+    return (FAST, 0.8 * FAST) if row.fast else (SLOW, SLOW + SLACK)
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def settled(holds: Callable[[], bool], within: float = 5.0) -> bool:
+    """Whether something comes to hold in time."""
+    until = time.perf_counter() + within
+    while not holds():
+        if time.perf_counter() > until:
+            return False
+        await asyncio.sleep(0.01)
+    return True
+
+
+@asynccontextmanager
+async def nothing_leaks() -> AsyncIterator[None]:
+    """Descriptors and tasks go back to what they were."""
+    await asyncio.sleep(0)
+    fds, tasks = descriptors(), len(asyncio.all_tasks())
+    yield
+    assert await settled(lambda: descriptors() <= fds), (fds, descriptors())
+    assert len(asyncio.all_tasks()) <= tasks
+
+
+@asynccontextmanager
+async def loop_turns(limit: float = 0.05) -> AsyncIterator[None]:
+    """No turn of the loop costs more CPU than `limit` seconds. CPU and not wall: other programs do not count."""
+    worst = 0.0
+    stop = False
+
+    async def tick() -> None:
+        nonlocal worst
+        before = time.thread_time()
+        while not stop:
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            worst, before = max(worst, now - before), now
+            await asyncio.sleep(0.001)
+            before = time.thread_time()
+
+    task = asyncio.create_task(tick())
+    yield
+    stop = True
+    await task
+    assert worst <= limit, f"a turn of the loop cost {worst * 1000:.0f} ms of CPU"
+
+
+def test_the_table_has_every_path() -> None:
+    assert not UNLISTED
+    names = [row.name for row in BEHAVIOURS]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("row", BEHAVIOURS, ids=lambda row: row.name)
+async def test_alone(row: Behaviour, hostile: Hostile, transport: Transport) -> None:
+    endpoint = row.endpoint(hostile.ports, hostile.ca_file, max_body=MAX_BODY)
+    timeout, limit = bound(row)
+    async with nothing_leaks():
+        took = await attempt(transport, row, endpoint, timeout)
+        assert took <= limit
+        if row.repeat:
+            await asyncio.sleep(0.05)
+            await attempt(transport, row, endpoint, timeout)
+            await transport.close()
+
+
+@pytest.mark.parametrize("row", BEHAVIOURS, ids=lambda row: row.name)
+async def test_twenty_at_once(row: Behaviour, hostile: Hostile, transport: Transport) -> None:
+    endpoint = row.endpoint(hostile.ports, hostile.ca_file, max_body=MAX_BODY)
+    timeout, limit = bound(row)
+    async with nothing_leaks(), asyncio.TaskGroup() as group:
+        tasks = [group.create_task(attempt(transport, row, endpoint, timeout, str(n))) for n in range(20)]
+    if row.repeat:
+        await transport.close()
+    # Twenty floods share this process and the server's: their sum is not a property of the transport.
+    if not row.fast:
+        assert max(task.result() for task in tasks) <= limit
+
+
+@pytest.mark.parametrize("name", ["body_tiny_chunks", "sse_flood", "ndjson_flood", "headers_endless", "gzip_bomb"])
+async def test_a_flood_leaves_the_loop_to_others(name: str, hostile: Hostile, transport: Transport) -> None:
+    row = next(row for row in BEHAVIOURS if row.name == name)
+    endpoint = row.endpoint(hostile.ports, hostile.ca_file, max_body=MAX_BODY)
+    async with loop_turns():
+        await attempt(transport, row, endpoint, bound(row)[0])
+
+
+async def test_all_at_once_beside_healthy_ones(hostile: Hostile, transport: Transport) -> None:
+    healthy = Endpoint("http", "127.0.0.1", hostile.healthy)
+    over = False
+    runs = 0
+
+    async def watch(number: int) -> None:
+        nonlocal runs
+        await asyncio.sleep(number * 0.01)
+        while not over:
+            await attempt(transport, CONTROL, healthy, 10.0)
+            runs += 1
+            await asyncio.sleep(0.2)
+
+    async with nothing_leaks():
+        async with asyncio.TaskGroup() as watching:
+            for number in range(50):
+                watching.create_task(watch(number))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for row in BEHAVIOURS:
+                        endpoint = row.endpoint(hostile.ports, hostile.ca_file, max_body=MAX_BODY)
+                        # On a loop this busy a fast row may be slow; what counts is that its verdict holds.
+                        timeout = 10.0 if row.fast else SLOW * 3
+                        group.create_task(attempt(transport, row, endpoint, timeout))
+            finally:
+                over = True
+        await transport.close()
+    assert runs >= 50

@@ -1,0 +1,79 @@
+from typing import Any
+
+import pytest
+
+from exporter.model.failure import Reason
+from exporter.model.job import Kind
+from exporter.model.state import State, Verdict
+from exporter.web.rows import STRIP_RUNS, row
+
+from .conftest import WALL  # type: ignore[import-not-found]
+
+
+def test_the_canary_speaks_for_the_latency(house: Any) -> None:
+    health, infer = house.watch(probes=[("health", Kind.HEALTH), ("infer", Kind.INFER)])
+    house.book(health, duration=0.001)
+    assert row(house.ledger.targets["chat"], WALL).latency_of == "health"
+    house.book(infer, duration=0.5)
+    shown = row(house.ledger.targets["chat"], WALL)
+    assert (shown.latency_of, shown.latency) == ("infer", "500 ms")
+
+
+def test_nothing_has_run_yet(house: Any) -> None:
+    house.watch("new", State.UNKNOWN)
+    shown = row(house.ledger.targets["new"], WALL)
+    assert (shown.latency, shown.strip, shown.first_token) == ("", None, "")
+    assert shown.notes == ("no probe has finished yet",)
+    assert [(probe.mood, probe.outcome) for probe in shown.probes] == [("none", "has not run yet")]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "verified", "words"),
+    [
+        ([("health", Kind.HEALTH)], False, ("cheap checks only, no real request is made",)),
+        ([("infer", Kind.INFER)], False, ("no real request has confirmed it lately",)),
+        ([("infer", Kind.INFER)], True, ()),
+    ],
+)
+def test_healthy_says_what_it_rests_on(house: Any, kinds: Any, verified: bool, words: tuple[str, ...]) -> None:
+    house.watch(probes=kinds)
+    house.ledger.targets["chat"].verdict = Verdict(State.HEALTHY, verified=verified)
+    assert row(house.ledger.targets["chat"], WALL).notes == words
+
+
+@pytest.mark.parametrize(
+    ("days", "note"), [(31, None), (12.5, "certificate ends in 12 d 12 h"), (-2, "certificate ended 2 d ago")]
+)
+def test_certificates_near_their_end(house: Any, days: float, note: str | None) -> None:
+    house.watch(state=State.LOADING)
+    house.ledger.targets["chat"].certificate_not_after = WALL + days * 86400
+    assert row(house.ledger.targets["chat"], WALL).notes == ((note,) if note else ())
+
+
+def test_the_strip_shows_one_stretch_of_time_in_order(house: Any) -> None:
+    [job] = house.watch()
+    house.book(job, Reason.RESET, at=WALL - 10_000)  # long ago: successes since then fell out of the store
+    for number in range(12):
+        house.book(job, at=WALL - 100 + number)
+    house.book(job, Reason.RESET, at=WALL)
+    strip = row(house.ledger.targets["chat"], WALL).strip
+    assert strip is not None
+    assert strip.words == "last 11 runs of health: 1 failed"
+    assert strip.healthy.count("z") == 10
+    assert strip.failed == "M50 20v-20h4v20z"
+    for number in range(10):
+        house.book(job, Reason.RESET, at=WALL + number)
+    strip = row(house.ledger.targets["chat"], WALL).strip
+    assert strip is not None
+    assert strip.width <= STRIP_RUNS * 5
+
+
+def test_paused_and_planned(house: Any) -> None:
+    [job] = house.watch()
+    probe = house.ledger.targets["chat"].probes["health"]
+    probe.paused = {"asleep": True, "budget": False}
+    house.ledger.planned(job, 15.0, WALL + 8)
+    [shown] = row(house.ledger.targets["chat"], WALL).probes
+    assert shown.paused == "asleep"
+    assert shown.next is not None
+    assert shown.next.span == "8 s"
