@@ -17,3 +17,8 @@ def memory(pid: int) -> tuple[int, int]:
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     now, peak = (int(status[key].split()[0]) * 1024 for key in ("VmRSS", "VmHWM"))
     return now, peak
+
+
+def waited_seconds(pid: int) -> float:
+    """Seconds its threads were ready to run and another process had the core: how busy the machine was beside."""
+    return sum(int(path.read_text().split()[1]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9

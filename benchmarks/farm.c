@@ -4,7 +4,8 @@
  *
  * It notes when each address was asked. Commands on standard input, one a line:
  *     reset MICROSECONDS   forget what was noted; gaps are compared with this interval from now on
- *     report               requests, gaps, and how far gaps were from the interval: p50, p99, max, in microseconds
+ *     report               requests, gaps, how far gaps were from the interval (p50, p99), the shortest and the longest
+ *                          gap, in microseconds
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -37,7 +38,7 @@ static int targets;
 static uint32_t *deviations;
 static size_t gaps, room;
 static uint64_t requests;
-static int64_t interval;
+static int64_t interval, shortest, longest;
 
 static int64_t now(void) {
     struct timespec t;
@@ -56,7 +57,11 @@ static void note(int target) {
     if (last[target] && interval) {
         if (gaps == room && !(deviations = realloc(deviations, (room = room ? room * 2 : 65536) * sizeof *deviations)))
             die("realloc");
-        int64_t off = at - last[target] - interval;
+        int64_t gap = at - last[target], off = gap - interval;
+        if (!gaps || gap < shortest)
+            shortest = gap;
+        if (!gaps || gap > longest)
+            longest = gap;
         deviations[gaps++] = (uint32_t)(off < 0 ? -off : off);
     }
     last[target] = at;
@@ -71,12 +76,14 @@ static void command(char *line) {
     if (!strncmp(line, "reset ", 6)) {
         interval = atoll(line + 6);
         requests = gaps = 0;
+        shortest = longest = interval;
         memset(last, 0, (size_t)targets * sizeof *last);
         puts("ok");
     } else if (!strncmp(line, "report", 6)) {
         qsort(deviations, gaps, sizeof *deviations, ascending);
         uint32_t p50 = gaps ? deviations[gaps / 2] : 0, p99 = gaps ? deviations[gaps * 99 / 100] : 0;
-        printf("%llu %zu %u %u %u\n", (unsigned long long)requests, gaps, p50, p99, gaps ? deviations[gaps - 1] : 0);
+        printf("%llu %zu %u %u %lld %lld\n", (unsigned long long)requests, gaps, p50, p99, (long long)shortest,
+               (long long)longest);
     }
     fflush(stdout);
 }

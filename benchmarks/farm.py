@@ -11,13 +11,17 @@ TARGETS = 1000
 
 
 class Arrivals(NamedTuple):
-    """What the farm saw since the last reset. Deviations of the gaps between requests from the interval, seconds."""
+    """What the farm saw since the last reset, in seconds.
+
+    p50 and p99 say how far the gaps between two requests to a target were from the interval.
+    """
 
     requests: int
     gaps: int
     p50: float
     p99: float
-    worst: float
+    shortest: float
+    longest: float
 
 
 def build(folder: Path) -> Path:
@@ -52,8 +56,8 @@ class Farm:
     def report(self) -> Arrivals:
         """What was seen since the last reset."""
         self._say("report")
-        requests, gaps, p50, p99, worst = map(int, self._answer().split())
-        return Arrivals(requests, gaps, p50 / 1e6, p99 / 1e6, worst / 1e6)
+        requests, gaps, *times = map(int, self._answer().split())
+        return Arrivals(requests, gaps, *(time / 1e6 for time in times))
 
     def _say(self, line: str) -> None:
         assert self._process.stdin is not None

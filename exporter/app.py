@@ -116,6 +116,7 @@ class Daemon:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
+        await self.exposition.close()
         await self.transport.close()
 
     @property
@@ -153,6 +154,7 @@ class Daemon:
             jobs_for=lambda url, module, model, probe: build.jobs_for_module(
                 self._built.file, module, url, model, probe
             ),
+            jobs_found=_jobs_found,
             resolve=lambda host: self.transport.resolve(host, 0),
             run=self.engine.once,
         )
@@ -219,7 +221,8 @@ class Daemon:
                 jobs.append(job)
         self._findings.keep(detecting)
         self.jobs = jobs
-        self.engine.reconcile(jobs)
+        for job in self.engine.reconcile(jobs).removed:
+            self.transport.forget(job.key)
         self.ledger.own.targets = {source: len(names) for source, names in sources.items() if names}
 
     def _configured(self) -> Iterator[tuple[str, Job]]:
@@ -264,9 +267,9 @@ class Daemon:
             endpoint,
             deadline=deadline,
             trace_id=trace_id,
-            memory=record.memory if record else {},
+            # A run on demand of a target that is configured too is another matter.
+            memory=record.memory if record and record.target.endpoint is endpoint else {},
             keep=job.key if endpoint.keep_alive else None,
-            addresses=endpoint.addresses,
         )
 
     def _changed(self, change: StateChange) -> None:
@@ -325,6 +328,11 @@ class Daemon:
 def _warn(loaded: loader.Loaded) -> None:
     for warning in loaded.warnings:
         log.event(logger, logging.WARNING, "config warning", problem=str(warning))
+
+
+def _jobs_found(result: Result) -> list[Job]:
+    found = result.observation.detected
+    return build.jobs_for_detection(result.job, found) if found else []
 
 
 def _limits(built: build.Built) -> Limits:

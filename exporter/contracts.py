@@ -124,6 +124,9 @@ class Exchange(Protocol):
     def measured(self) -> Measurement:
         """What was measured so far, summed over this attempt's requests; also after a failure."""
 
+    def redact(self, text: str) -> str:
+        """`text` without the credentials this exchange sent: a server may echo them anywhere in its answer."""
+
     async def close(self) -> None:
         """Give up whatever is still open. Safe to call twice."""
 

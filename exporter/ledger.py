@@ -3,16 +3,17 @@
 Every number lives in a slot; rendering reads the slots and nothing else. Times are seconds; `*_at` is Unix time.
 """
 
+import math
 import time
+from array import array
 from bisect import bisect_left
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from enum import IntFlag
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from exporter.model.failure import Reason, Status
 from exporter.model.job import Job, Kind
-from exporter.model.result import Result
+from exporter.model.result import Past, Result
 from exporter.model.state import State, StateChange, Verdict
 from exporter.model.stream import Channel, Outcome
 from exporter.model.target import Target
@@ -28,13 +29,16 @@ LAG_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 RECENT = 10
 
 
-class Dirty(IntFlag):
-    """Which groups of a target's numbers changed since they were last rendered."""
+class Dirty:
+    """Bits: which groups of a target's numbers changed since they were last rendered.
 
-    STATIC = 1  #: what the config says
-    CHANGE = 2  #: state, info, metadata
-    RUN = 4  #: what every run moves
-    ALL = 7
+    Plain numbers: an IntFlag's operators are Python code, and one of them would run in every probe.
+    """
+
+    STATIC: Final = 1  #: what the config says
+    CHANGE: Final = 2  #: state, info, metadata
+    RUN: Final = 4  #: what every run moves
+    ALL: Final = 7
 
 
 class Histogram:
@@ -63,6 +67,26 @@ class Histogram:
             if self.exemplars is None:
                 self.exemplars = [None] * len(self.counts)
             self.exemplars[slot] = (trace_id, value, at)
+
+
+class Recent:
+    """The newest healthy runs: (Unix time, seconds) pairs, a few bytes each."""
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self) -> None:
+        self._numbers = array("d")
+
+    def __len__(self) -> int:
+        return len(self._numbers) // 2
+
+    def __iter__(self) -> Iterator[tuple[float, float]]:
+        return zip(self._numbers[::2], self._numbers[1::2], strict=True)
+
+    def add(self, at: float, duration: float | None) -> None:
+        """Keep one more; the oldest beyond RECENT goes. An unknown duration is NaN."""
+        self._numbers.extend((at, math.nan if duration is None else duration))
+        del self._numbers[: -2 * RECENT]
 
 
 class Bounds:
@@ -98,7 +122,7 @@ class ProbeRecord:
         self.failures: Counter[tuple[Status, Reason]] = Counter()
         self.duration = Histogram(bounds.duration)
         self.last_duration: float | None = None
-        self.phases: dict[str, float] = {}
+        self.phases: Mapping[str, float] = {}
         self.last_run_at: float | None = None
         self.last_success_at: float | None = None
         #: Interval in force: re-check and Retry-After included.
@@ -122,8 +146,9 @@ class ProbeRecord:
         if job.kind is Kind.STREAM:
             self.tokens.update(dict.fromkeys(("input", "output", "reasoning", "cached"), 0))
         self.last: Result | None = None
-        self.recent: deque[Result] = deque(maxlen=RECENT)
-        self.recent_failures: deque[Result] = deque(maxlen=RECENT)
+        self.recent = Recent()
+        #: A list, because most probes never need one.
+        self.recent_failures: list[Past] = []
 
 
 class TargetRecord:
@@ -153,7 +178,7 @@ class TargetRecord:
         self.certificate_not_after: float | None = None
         self.memory: dict[str, Any] = {}
         self.probes: dict[str, ProbeRecord] = {}
-        self.dirty = Dirty.ALL
+        self.dirty: int = Dirty.ALL
         #: The renderer's own cache; nothing else touches it.
         self.rendered: Any = None
 
@@ -314,18 +339,19 @@ class Ledger:
         probe.retries += max(0, result.attempts - 1)
         probe.last_run_at = result.at
         probe.last_duration = measured.duration
-        probe.phases = dict(measured.phases)
+        probe.phases = measured.phases
         probe.http_status = measured.http_status
         probe.response_bytes = measured.response_bytes
         probe.last = result
         if healthy:
             probe.successes += 1
             probe.last_success_at = result.at
-            probe.recent.append(result)
+            probe.recent.add(result.at, measured.duration)
             if measured.duration is not None:
                 probe.duration.observe(measured.duration, result.trace_id, result.at)
         else:
-            probe.recent_failures.append(result)
+            probe.recent_failures.append(_past(result))
+            del probe.recent_failures[:-RECENT]
             probe.failures[result.status, result.reason or Reason.INTERNAL] += 1
         self._book_stream(probe, result)
 
@@ -372,3 +398,16 @@ class Ledger:
                 if was is not None and was == was:
                     target.metadata_changes[name] += 1
                 target.dirty |= Dirty.CHANGE
+
+
+def _past(result: Result) -> Past:
+    return Past(
+        at=result.at,
+        status=result.status,
+        reason=result.reason,
+        detail=result.detail,
+        duration=result.measurement.duration,
+        attempts=result.attempts,
+        http_status=result.measurement.http_status,
+        trace_id=result.trace_id,
+    )

@@ -45,7 +45,7 @@ class Built:
     packed: tuple[bytes, ...] = field(repr=False)
 
 
-class CredentialsDenied(ValueError):
+class CredentialsDenied(PermissionError):
     """`/probe` asked for a module's credentials to go to a host that nothing allows. The message names the key."""
 
 

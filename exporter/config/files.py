@@ -1,5 +1,6 @@
 """Files and environment variables a config names: there, readable, and holding what they should."""
 
+import errno
 import os
 import ssl
 import stat
@@ -73,10 +74,13 @@ def tls_problems(tls: Tls) -> list[tuple[str, str]]:
 def _read(path: str) -> bytes:
     """The beginning of a regular file, without waiting for anybody."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise IsADirectoryError(0, "not a regular file")
-        return file.read(1_000_000)
+            raise OSError(errno.EINVAL, "not a regular file")
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(1_000_000)
+    finally:
+        os.close(descriptor)
 
 
 def _why(path: str, error: OSError) -> str:

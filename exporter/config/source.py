@@ -37,15 +37,17 @@ def read_file(path: Path) -> bytes:
         raise SourceError(f"cannot be opened: {error.strerror}") from None
     except ValueError:
         raise SourceError("cannot be opened: the path holds a NUL byte") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         mode = os.fstat(descriptor).st_mode
         for matches, kind in _KINDS:
             if matches(mode):
                 raise SourceError(f"is {kind}; allowed: a regular file")
-        try:
+        with open(descriptor, "rb", closefd=False) as file:
             data = file.read(MAX_FILE + 1)
-        except OSError as error:
-            raise SourceError(f"cannot be read: {error.strerror}") from None
+    except OSError as error:
+        raise SourceError(f"cannot be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
     return check(data)
 
 

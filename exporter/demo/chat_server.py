@@ -5,6 +5,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,10 +157,16 @@ class _Talk:
         return web.json_response({**self.head, "choices": [choice], "usage": self.usage})
 
     async def stream(self, request: web.Request, include_usage: bool) -> web.StreamResponse:
-        voice, pace = self.server.voice, self.server.pace
         stalls = self.server.timeline.mood is Mood.STALLING
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
-        await response.prepare(request)
+        # A client that leaves in the middle is its own business.
+        with suppress(ConnectionResetError):
+            await response.prepare(request)
+            await self._speak(response, stalls, include_usage)
+        return response
+
+    async def _speak(self, response: web.StreamResponse, stalls: bool, include_usage: bool) -> None:
+        voice, pace = self.server.voice, self.server.pace
         if self.chat:
             await response.write(self._event({"role": "assistant", "content": ""}))
         await asyncio.sleep(voice.first_token * pace)
@@ -173,7 +180,6 @@ class _Talk:
         if include_usage:
             await response.write(_sse({**self._chunk_head(), "choices": [], "usage": self.usage}))
         await response.write(b"data: [DONE]\n\n")
-        return response
 
     def _chunk_head(self) -> dict[str, Any]:
         return {**self.head, "object": "chat.completion.chunk"} if self.chat else self.head

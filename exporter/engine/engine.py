@@ -16,9 +16,10 @@ from exporter.engine.verdict import disagreement, judge, worst
 from exporter.engine.watch import Probe, Watch, address
 from exporter.engine.wheel import Wheel
 from exporter.ledger import Ledger
+from exporter.model.failure import Evidence
 from exporter.model.job import Job
 from exporter.model.result import Result
-from exporter.model.state import State, StateChange
+from exporter.model.state import StateChange
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class Engine:
         if watch is None or not self.turning:
             return False
         for probe in watch.probes.values():
-            if probe.job.kind.cheap:
+            if probe.cheap:
                 self._pull(probe, self._clock())
         return True
 
@@ -169,6 +170,7 @@ class Engine:
         }
         for job in changes.removed:
             probe = self._watches[job.target.name].probes.pop(job.probe)
+            probe.live = False
             self._wheel.drop(probe)
             if probe.flight is not None:
                 probe.flight.cancel()
@@ -198,7 +200,11 @@ class Engine:
         window = plan.start_window(Counter(probe.job.schedule.interval for probe in probes))
         now = self._clock()
         for probe in probes:
-            self._put(probe, plan.first_due(probe.offset, probe.job.schedule.interval, now, window), now)
+            self._plan_first(probe, now, window)
+
+    def _plan_first(self, probe: Probe, now: float, window: float) -> None:
+        probe.on_grid = False
+        self._put(probe, plan.first_due(probe.offset, probe.job.schedule.interval, now, window), now)
 
     def _put(self, probe: Probe, due: float, now: float) -> None:
         self._wheel.put(probe, due)
@@ -209,15 +215,15 @@ class Engine:
     def probe_due(self, probe: Probe, planned: float, now: float) -> None:
         """The wheel reached a probe."""
         job, interval = probe.job, probe.job.schedule.interval
-        lost = plan.lost_slots(planned, interval, now)
         if now - planned > STALL:
             # Given up, and spread over the interval like at start: not all of it is made up for at once.
-            self._ledger.skip(job, "missed", lost)
-            self._put(probe, plan.first_due(probe.offset, interval, now, self._window), now)
+            self._ledger.skip(job, "missed", plan.lost_slots(planned, interval, now))
+            self._plan_first(probe, now, self._window)
             return
-        if lost > 1:
-            self._ledger.skip(job, "missed", lost - 1)
-        self._wheel.put(probe, plan.next_due(probe.offset, interval, max(now, planned)))
+        if now - planned >= interval:
+            self._ledger.skip(job, "missed", plan.lost_slots(planned, interval, now) - 1)
+        probe.on_grid = True
+        self._put(probe, plan.next_due(probe.offset, interval, max(now, planned)), now)
         if probe.watch.holds_back(probe):
             return
         if probe.flight is not None:
@@ -237,28 +243,34 @@ class Engine:
             # One that still waits for its slot is soon enough.
             probe.again = probe.flight.task is not None
             return
-        if probe.watch.probes.get(probe.job.probe) is not probe:
+        if not probe.live:
             return
         start = probe.pulled_at(now)
         if start <= now:
             self._launch(probe, now)
         else:
+            probe.on_grid = False
             self._wheel.put(probe, start, sooner=True)
 
     def probe_landed(self, probe: Probe, result: Result | None) -> None:
         """A run ended: book it, judge, and start what it pulls forward."""
         probe.flight = None
-        if result is None or not self._ledger.record(result):
+        if result is None or not probe.live or not self._ledger.record(result):
             return
         now, watch, track = self._clock(), probe.watch, probe.track
-        self._put(probe, probe.after(result, now), now)
+        due = probe.after(result, now)
+        if due is not None:
+            self._put(probe, due, now)
         before = track.evidence
-        track.update(result, probe.interval)
+        changed = track.update(result, probe.interval)
         probe.note_time(result)
-        if probe.job.kind.canary and (sides := disagreement(worst(watch.cheap), result.evidence)) is not None:
+        if probe.canary and (sides := disagreement(worst(watch.cheap), result.evidence)) is not None:
             self._ledger.disagree(watch.name, *sides)
-        self._judge(watch, now)
-        self._wheel.put(watch, track.expires, sooner=True)
+        if changed or not (watch.settled and result.evidence is Evidence.OK):
+            self._judge(watch, now)
+        if track.expires < watch.look_at:
+            watch.look_at = track.expires
+            self._wheel.put(watch, track.expires)
         if self.turning:
             for other in watch.pulled_by(probe, result.evidence, before):
                 self._pull(other, now)
@@ -277,11 +289,10 @@ class Engine:
             self._look_again(watch, now)
 
     def _look_again(self, watch: Watch, now: float, *, judge: bool = True) -> None:
-        lost, next_look = watch.expire(now)
-        if lost and judge:
+        if watch.expire(now) and judge:
             self._judge(watch, now)
-        if next_look < float("inf"):
-            self._wheel.put(watch, next_look)
+        if watch.look_at < float("inf"):
+            self._wheel.put(watch, watch.look_at)
 
     def _stalled(self, seconds: float) -> None:
         """The process stood still and nobody could be asked: that time makes no evidence old."""
@@ -294,8 +305,7 @@ class Engine:
         if record is None:
             return
         verdict = judge(watch.cheap, watch.canaries, watch.others, record.verdict, starting=watch.starting(now))
-        if verdict.state is State.HEALTHY:
-            watch.healthy_once = True
+        watch.settle(verdict)
         change = self._ledger.judge(watch.name, verdict)
         if change is not None:
             self._tell(self._on_change, change, next(iter(watch.probes.values())).job)

@@ -6,9 +6,9 @@ becomes the reason `internal`. Only cancellation passes through, and the exchang
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from random import getrandbits
 
 from exporter.contracts import Exchange
 from exporter.engine.attempts import wait_before_next
@@ -146,7 +146,7 @@ class Runner:
     async def _run(self, flight: Flight) -> Result:
         job, schedule, started = flight.job, flight.job.schedule, flight.started
         end = started + schedule.deadline
-        trace_id = os.urandom(16).hex()
+        trace_id = f"{getrandbits(128):032x}"
         failures: list[Reason] = []
         made = 0
         while True:
@@ -216,11 +216,10 @@ class Runner:
                     measurement = await self._close(exchange, backstop, job)
             finally:
                 backstop.disarm()
-        redact: Callable[[str], str] | None = getattr(exchange, "redact", None)
+        if exchange is not None:
+            observation = _redacted(observation, exchange.redact)
         if failure is not None:
-            _tidy(failure, redact)
-        if observation.answer and redact is not None:
-            observation = replace(observation, answer=redact(observation.answer))
+            _tidy(failure, exchange.redact if exchange is not None else str)
         return observation, failure, measurement
 
     async def _close(self, exchange: Exchange, backstop: Backstop, job: Job) -> Measurement:
@@ -241,11 +240,24 @@ class Runner:
         logger.exception("internal error", extra={"fields": {"target": job.target.name, "probe": job.probe}})
 
 
-def _tidy(failure: Failure, redact: Callable[[str], str] | None) -> None:
+def _redacted(seen: Observation, redact: Callable[[str], str]) -> Observation:
+    """What a server said of itself may hold the credential it was sent: an echo must not reach a label or the page."""
+    found = seen.detected
+    if not (seen.answer or seen.info or found):
+        return seen
+    return replace(
+        seen,
+        answer=redact(seen.answer),
+        info={key: redact(value) for key, value in seen.info.items()},
+        detected=found and replace(found, server=redact(found.server), why=redact(found.why)),
+    )
+
+
+def _tidy(failure: Failure, redact: Callable[[str], str]) -> None:
     """Make a failure fit to be kept: its detail for people, and no hold on the frames it came through."""
     # A traceback holds our frame, and our frame the failure: a cycle per failed run, left to the collector.
     failure.__traceback__ = failure.__context__ = failure.__cause__ = None
-    detail = redact(failure.detail) if redact is not None else failure.detail
+    detail = redact(failure.detail)
     if not detail.isprintable():
         detail = "".join(char if char.isprintable() else " " for char in detail)
     failure.detail = detail[:MAX_DETAIL]

@@ -140,12 +140,3 @@ def disagreement(cheap: Evidence, canary: Evidence) -> tuple[str, str] | None:
         return None
     sides = ("ok" if cheap in _NOT_BAD else "bad", "ok" if canary in _NOT_BAD else "bad")
     return None if sides[0] == sides[1] else sides
-
-
-def serves(state: State, *, strict: bool = False) -> bool:
-    """Whether a target in this state should get traffic: `/ready/{target}`.
-
-    A saturated replica stays, or its load takes down the next one. An unhealthy one (a wrong answer, a bad key of
-    ours) stays unless `strict`: it is likely to be the same on all replicas.
-    """
-    return state in (State.HEALTHY, State.SATURATED) or (state is State.UNHEALTHY and not strict)

@@ -10,6 +10,7 @@ from exporter.engine.wheel import Planned
 from exporter.model.failure import Evidence, Status
 from exporter.model.job import Job, Kind
 from exporter.model.result import Result
+from exporter.model.state import State, Verdict
 from exporter.model.target import Target
 
 #: Pulled-forward runs a probe may have in a row. Further ones come one per `recheck`, so that probes that keep
@@ -40,8 +41,8 @@ class Probe(Planned):
     """A job on the schedule, with what its runs left behind."""
 
     __slots__ = (
-        "again", "failures", "flight", "fresh", "interval", "job", "offset", "owner", "relief", "timed_out", "track",
-        "watch",
+        "again", "canary", "cheap", "failures", "flight", "fresh", "interval", "job", "live", "offset", "on_grid",
+        "owner", "relief", "timed_out", "track", "watch",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, watch: "Watch", job: Job, now: float) -> None:
@@ -49,10 +50,14 @@ class Probe(Planned):
         self.owner = owner
         self.watch = watch
         self.job = job
+        self.cheap = job.kind.cheap
+        self.canary = job.kind.canary
         self.offset = plan.phase(job.key, job.schedule.interval)
         self.track = Track(job, now)
         self.interval = job.schedule.interval  #: in force: re-check and Retry-After included
         self.flight: Flight | None = None
+        self.live = True  #: False once it was removed or replaced, maybe by one just like it
+        self.on_grid = False  #: its plan is the next moment of its grid
         self.fresh = True  #: no run was started yet
         self.again = False  #: pulled forward while its run was under way
         self.timed_out = False
@@ -67,8 +72,11 @@ class Probe(Planned):
         """The run ended."""
         self.owner.probe_landed(self, result)
 
-    def after(self, result: Result, now: float) -> float:
-        """The next run's moment, and with it the interval in force, after a finished run."""
+    def after(self, result: Result, now: float) -> float | None:
+        """The next run's moment, and with it the interval in force, after a finished run; None: as planned."""
+        if self.on_grid and result.status is Status.HEALTHY and not self.failures:
+            return None
+        self.on_grid = True
         schedule = self.job.schedule
         due = plan.next_due(self.offset, schedule.interval, now)
         self.interval = schedule.interval
@@ -76,7 +84,7 @@ class Probe(Planned):
             self.failures = 0
             return due
         self.failures += 1
-        if self.job.kind.canary:
+        if self.canary:
             delay = plan.recheck_delay(schedule.recheck, schedule.interval, self.failures)
             if delay < schedule.interval:
                 self.interval, due = delay, result.ended + delay
@@ -95,7 +103,7 @@ class Probe(Planned):
     @property
     def slow(self) -> bool:
         """Whether its next run may hold its slot for long: it or its target just did, or it is a canary's first."""
-        return self.timed_out or self.watch.timed_out or (self.fresh and self.job.kind.canary)
+        return self.timed_out or self.watch.timed_out or (self.fresh and self.canary)
 
     def note_time(self, result: Result) -> None:
         """Remember whether the run, or the last of the whole target, held its slot until its timeout."""
@@ -109,8 +117,8 @@ class Watch(Planned):
     """A target's probes by what they speak of. `address` decides whether it is still the same target."""
 
     __slots__ = (
-        "address", "asked", "canaries", "cheap", "generation", "healthy_once", "name", "others", "owner",
-        "probes", "startup_until", "timed_out",
+        "address", "asked", "canaries", "cheap", "generation", "healthy_once", "look_at", "name", "others", "owner",
+        "probes", "settled", "startup_until", "timed_out",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, target: Target, generation: int, now: float) -> None:
@@ -123,6 +131,8 @@ class Watch(Planned):
         self.healthy_once = False
         self.asked = False  #: a cheap run has finished
         self.timed_out = False
+        self.look_at = float("inf")  #: when something may have expired
+        self.settled = False  #: healthy, and every probe that can say so says ok: one more ok changes nothing
         self.probes: dict[str, Probe] = {}
         self.cheap: list[Track] = []
         self.canaries: list[Track] = []
@@ -134,6 +144,7 @@ class Watch(Planned):
 
     def sort(self) -> None:
         """Bring the lists of tracks in line with `probes`."""
+        self.settled = False
         tracks = [probe.track for probe in self.probes.values()]
         self.cheap = [track for track in tracks if track.job.kind.cheap]
         self.canaries = [track for track in tracks if track.job.kind.canary]
@@ -143,25 +154,34 @@ class Watch(Planned):
         """Within the time the target may take until it is first healthy."""
         return not self.healthy_once and now < self.startup_until
 
+    def settle(self, verdict: Verdict) -> None:
+        """Note what a new verdict means for the next ones."""
+        healthy = verdict.state is State.HEALTHY
+        self.healthy_once = self.healthy_once or healthy
+        self.settled = (
+            healthy
+            and verdict.verified == bool(self.canaries)
+            and all(track.evidence is Evidence.OK for track in (*self.cheap, *self.canaries, *self.others))
+        )
+
     def holds_back(self, probe: Probe) -> bool:
         """Whether a probe has to wait for the target's first finished cheap run."""
-        return probe.fresh and probe.job.kind.canary and not self.asked and bool(self.cheap)
+        return probe.fresh and probe.canary and not self.asked and bool(self.cheap)
 
     def pulled_by(self, probe: Probe, seen: Evidence, before: Evidence) -> list[Probe]:
         """Whom a finished run of `probe` pulls forward; `before` was its effective evidence until then."""
-        kind = probe.job.kind
-        if kind.cheap:
+        if probe.cheap:
             held, first, self.asked = probe.track.evidence, not self.asked, True
             if not first and held is before:
                 return []
-            canaries = [other for other in self.probes.values() if other.job.kind.canary]
+            canaries = [other for other in self.probes.values() if other.canary]
             pulled = [other for other in canaries if other.fresh or _news(before, held, other.track.evidence)]
             for other in pulled:
                 other.failures = 0  # what it said of the server as it was no longer counts
             return pulled
-        if not kind.canary or seen is Evidence.NONE:
+        if not probe.canary or seen is Evidence.NONE:
             return []
-        cheap = [other for other in self.probes.values() if other.job.kind.cheap]
+        cheap = [other for other in self.probes.values() if other.cheap]
         if seen is Evidence.OK:
             return [
                 other for other in cheap if other.job.kind is Kind.READY and other.track.evidence is Evidence.LOADING
@@ -169,8 +189,8 @@ class Watch(Planned):
         # One that says so itself has nothing to add; asking it with every re-check would only be traffic.
         return [other for other in cheap if other.track.evidence not in _BAD]
 
-    def expire(self, now: float) -> tuple[bool, float]:
-        """Let go what is too old: whether the verdict may be another, and when to look again."""
+    def expire(self, now: float) -> bool:
+        """Let go what is too old, and note when to look again. True when the verdict may be another."""
         lost = not self.healthy_once and self.startup_until <= now
         look = self.startup_until if self.starting(now) else float("inf")
         for probe in self.probes.values():
@@ -185,7 +205,8 @@ class Watch(Planned):
             else:
                 track.expire()
                 lost = True
-        return lost, look
+        self.look_at = look
+        return lost
 
 
 def _news(before: Evidence, now_held: Evidence, canary: Evidence) -> bool:

@@ -19,7 +19,7 @@ _END = " \n"
 #: Ends a line whose number there is none of. Looked for before labels are in, so no label value can look like it.
 _NONE = " None\n"
 
-_CLEAN = Dirty(0)
+_CLEAN = 0
 
 
 class Template:
@@ -63,11 +63,11 @@ def grouped(families: Iterable[Family]) -> tuple[Group, ...]:
     families = tuple(families)
     found = []
     for dirty in (Dirty.CHANGE, Dirty.RUN, Dirty.STATIC):
-        chosen = [family for family in families if family.group is dirty]
+        chosen = [family for family in families if family.group == dirty]
         of_target = [family for family in chosen if family.rows is Rows.TARGET]
         of_probe = [family for family in chosen if family.rows is not Rows.TARGET]
         probes = {kind: Template(family if family.rows.holds(kind) else None for family in of_probe) for kind in Kind}
-        found.append(Group(int(dirty), (*of_target, *of_probe), Template(of_target), probes))
+        found.append(Group(dirty, (*of_target, *of_probe), Template(of_target), probes))
     return tuple(found)
 
 
@@ -90,10 +90,10 @@ class Rendered:
 def refresh(record: TargetRecord, groups: Sequence[Group]) -> Sequence[tuple[bytes, ...]]:
     """The target's blocks, group by group; those of changed groups are rendered now."""
     kept: Rendered | None = record.rendered
-    dirty = int(record.dirty)
+    dirty = record.dirty
     if kept is None:
         kept = record.rendered = Rendered(record)
-        dirty = int(Dirty.ALL)
+        dirty = Dirty.ALL
     if dirty:
         for position, group in enumerate(groups):
             if dirty & group.dirty:

@@ -44,7 +44,7 @@ def _success(probe: ProbeRecord) -> int | None:
 
 def _probe(
     name: str, kind: Type, text: str, read: str, *, rows: Rows = Rows.PROBE, on_demand: bool = False,
-    group: Dirty = Dirty.RUN,
+    group: int = Dirty.RUN,
 ) -> Family:  # fmt: skip
     shape = value(attrgetter(read))
     return Family(name=name, type=kind, help=text, group=group, rows=rows, shape=shape, on_demand=on_demand)

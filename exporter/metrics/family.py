@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from exporter.ledger import Dirty, Histogram
+from exporter.ledger import Histogram
 from exporter.metrics.text import MARK, Type, pairs
 from exporter.model.job import Kind
 
@@ -57,7 +57,7 @@ class Family:
     name: str
     type: Type
     help: str
-    group: Dirty
+    group: int  #: one bit of ledger.Dirty
     rows: Rows
     shape: Shape = field(repr=False)
     labels: tuple[str, ...] = ()
@@ -150,7 +150,7 @@ def _unmarked(text: str) -> str:
 
 
 class _HistogramLines:
-    """Lines of one histogram. The template of the bounds seen last is kept: all records share one tuple of them."""
+    """Lines of one histogram. The template of the bounds seen last is kept: records rarely have others."""
 
     __slots__ = ("_bounds", "_labels", "_name", "_plain", "_spotted")
 
@@ -161,7 +161,7 @@ class _HistogramLines:
         self._plain = self._spotted = ""
 
     def of(self, found: Histogram) -> str:
-        if found.bounds is not self._bounds:
+        if found.bounds is not self._bounds and found.bounds != self._bounds:
             self._prepare(found.bounds)
         counts = list(accumulate(found.counts))
         if found.exemplars is None:

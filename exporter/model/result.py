@@ -32,3 +32,17 @@ class Result:
     trace_id: str
     retry_after: float | None = None
     suspect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is kept of a run that went wrong, for people who come later. `at` is Unix time, `duration` seconds."""
+
+    at: float
+    status: Status
+    reason: Reason | None
+    detail: str
+    duration: float | None
+    attempts: int
+    http_status: int | None
+    trace_id: str

@@ -19,9 +19,8 @@ from exporter.protocols.family import Family, Plain
 from exporter.protocols.text import quote
 from exporter.settings import Settings
 
-#: Seconds one question may take, and how many there may be.
+#: Seconds one question may take.
 PATIENCE = 2.0
-MOST = 10
 
 #: Nothing more can be learned from a server that cannot be reached.
 _UNREACHABLE = frozenset(
@@ -31,7 +30,8 @@ _UNREACHABLE = frozenset(
     }
 )  # fmt: skip
 
-#: What is asked, and who reads the answer. A hint in the URL only changes the order.
+#: What is asked, and who reads the answer. A hint in the URL only changes the order. With the two questions that depend
+#: on an answer or on the model's name these are ten.
 _QUESTIONS: tuple[tuple[str, Callable[[Response], Clue | None]], ...] = (
     ("/", evidence.of_root),
     ("/v1/models", evidence.of_models),
@@ -112,12 +112,10 @@ class _Search:
         return questions
 
     async def _get(self, route: str) -> Response | None:
-        """One question; None when no answer came, or there were questions enough.
+        """One question; None when no answer came.
 
         Raises `Failure` when the server cannot be reached, or two questions in a row bring none.
         """
-        if len(self.asked) >= MOST:
-            return None
         base = self.protocol.root()
         # The address as given may be an application's own route: a slash of ours would make it another one.
         path = base or "/" if route == "/" else base + route

@@ -1,9 +1,10 @@
 """The instrument: conversations with what is watched, measured, bounded and judged by one table of faults."""
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import MutableMapping
 from typing import Any
 
 from exporter.model.endpoint import Endpoint
+from exporter.transport.alarm import Timers
 from exporter.transport.dial import Dialler
 from exporter.transport.http import HttpExchange
 from exporter.transport.pool import Key, Pool
@@ -23,7 +24,8 @@ class Transport:
     def __init__(self, *, user_agent: str, resolver: Resolver | None = None) -> None:
         self._user_agent = user_agent
         self._resolver = resolver or Resolver()
-        self._dialler = Dialler(self._resolver, Contexts())
+        self._timers = Timers()
+        self._dialler = Dialler(self._resolver, Contexts(), self._timers)
         self._pool = Pool()
 
     def exchange(
@@ -34,28 +36,16 @@ class Transport:
         trace_id: str,
         memory: MutableMapping[str, Any],
         keep: Key | None = None,
-        addresses: Sequence[str] = (),
     ) -> HttpExchange:
         """A new attempt's conversation; nothing is sent yet. Close it when the attempt is over.
 
         `deadline` is a stamp of time.perf_counter. `trace_id` has 32 hexadecimal digits. With `keep` and the
-        endpoint's `keep_alive`, the connection is kept under that key for the next exchange. `addresses` are used as
-        they are, in place of a look-up: for a caller that has checked them.
+        endpoint's `keep_alive`, the connection is kept under that key for the next exchange.
         """
         outgoing = memory.get(_PREPARED)
-        if outgoing is None or not outgoing.made_for(endpoint):
+        if outgoing is None or outgoing.endpoint is not endpoint:
             outgoing = memory[_PREPARED] = Outgoing(endpoint, self._user_agent)
-        return HttpExchange(
-            endpoint,
-            deadline=deadline,
-            memory=memory,
-            trace_id=trace_id,
-            outgoing=outgoing,
-            dialler=self._dialler,
-            pool=self._pool,
-            keep=keep,
-            addresses=addresses or outgoing.addresses,
-        )
+        return HttpExchange(outgoing, self._dialler, self._pool, deadline, trace_id, memory, keep)
 
     async def resolve(self, host: str, port: int) -> tuple[str, ...]:
         """The addresses of a name, for a caller that must check them first. Raises `Failure(dns)`."""
@@ -69,3 +59,4 @@ class Transport:
         """Close every kept connection."""
         self._pool.close()
         self._resolver.close()
+        self._timers.close()

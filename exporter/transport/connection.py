@@ -13,7 +13,7 @@ from exporter.transport.tls import Session
 #: Bytes of one read. Small, so that one connection's flood of tiny pieces is parsed in turns with everything else.
 READ = 16384
 #: Bytes of body that may wait for a reader before reading from the socket pauses.
-HIGH_WATER = 262_144
+HIGH_WATER = 65_536
 
 # Callbacks run to their end one at a time, and nobody keeps what was read: one buffer serves all connections.
 _BUFFER = memoryview(bytearray(READ))
@@ -27,10 +27,10 @@ class Connection(asyncio.BufferedProtocol):
         "_loop", "_pausing", "_tls", "_transport", "_waiter",
     )  # fmt: skip
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, session: Session | None = None) -> None:
         self._loop = loop
         self._transport: asyncio.Transport | None = None
-        self._tls: Session | None = None
+        self._tls = session  # known from the start: some servers speak first
         self._waiter: asyncio.Future[None] | None = None
         self._failure: Failure | None = None
         self._pausing = False
@@ -95,12 +95,15 @@ class Connection(asyncio.BufferedProtocol):
         """Whether another request may be sent."""
         return not self.lost and not self._closing and self._failure is None
 
-    async def handshake(self, session: Session) -> None:
-        """Speak TLS from here on. Raises `Failure`."""
-        self._tls = session
-        self._write(self._shake(session, b""))
+    async def handshake(self) -> None:
+        """Bring up the TLS session this connection was made with. Raises `Failure`."""
+        session = self._tls
+        if session is None:
+            return
+        if self._failure is None:
+            self._write(self._shake(session, b""))
         while not session.established and self._failure is None:
-            await self._wait()
+            await self.moved()
         self.certificate_not_after = session.not_after()
         if self._failure is not None:
             raise self._failure
@@ -127,7 +130,11 @@ class Connection(asyncio.BufferedProtocol):
         answer = self.answer
         if answer is None or answer.done or answer.failure is not None or answer.chunks:
             return
-        await self._wait()
+        waiter = self._waiter = self._loop.create_future()
+        try:
+            await waiter
+        finally:
+            self._waiter = None
 
     def drained(self) -> None:
         """The reader took what waited: read on."""
@@ -146,13 +153,6 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     # Inside.
-
-    async def _wait(self) -> None:
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
 
     def wake(self) -> None:
         """Let whoever waits look again."""

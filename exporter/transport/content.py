@@ -41,24 +41,17 @@ class Decoder:
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Pieces of the decoded body, each at most STEP bytes; let the loop run between them. Use up each iterator."""
         self._pending += data
-        while self._pending:
-            if self._zlib is None:
-                if self._members and not self._pending.strip(b"\0"):
-                    self._pending = b""  # padding
-                    return
-                if self._coding == "deflate" and len(self._pending) < 2:
-                    return
-                self._zlib = zlib.decompressobj(self._wbits())
-                self._members += 1
-                if self._members > MAX_MEMBERS:
-                    raise Failure(Reason.ENCODING, f"more than {MAX_MEMBERS} compressed members")
+        full = False  # the engine may hold more than one step gave room for
+        while (self._pending or full) and (engine := self._engine()) is not None:
+            room = min(STEP, self._left + 1)
             try:
-                piece = self._zlib.decompress(self._pending, min(STEP, self._left + 1))
+                piece = engine.decompress(self._pending, room)
             except zlib.error:
                 raise Failure(Reason.ENCODING, f"the body is not valid {self._coding}") from None
-            self._pending = self._zlib.unconsumed_tail
-            if self._zlib.eof:
-                self._pending = self._zlib.unused_data
+            self._pending = engine.unconsumed_tail
+            full = len(piece) == room and not engine.eof
+            if engine.eof:
+                self._pending = engine.unused_data
                 self._zlib = None
                 if self._pending and self._coding == "deflate":
                     raise Failure(Reason.ENCODING, "bytes after the end of the deflate data")
@@ -67,6 +60,20 @@ class Decoder:
                 raise Failure(Reason.TOO_LARGE, f"the decoded body is longer than {self._limit} bytes")
             if piece:
                 yield piece
+
+    def _engine(self) -> "zlib._Decompress | None":
+        """What decodes the pending bytes; None when they are padding, or too few to tell."""
+        if self._zlib is None:
+            if self._members and not self._pending.strip(b"\0"):
+                self._pending = b""
+                return None
+            if self._coding == "deflate" and len(self._pending) < 2:
+                return None
+            self._members += 1
+            if self._members > MAX_MEMBERS:
+                raise Failure(Reason.ENCODING, f"more than {MAX_MEMBERS} compressed members")
+            self._zlib = zlib.decompressobj(self._wbits())
+        return self._zlib
 
     async def chunks(self, chunk: Chunk) -> AsyncIterator[Chunk]:
         """The same for a chunk, letting the loop run; the pieces keep its stamp."""
@@ -88,18 +95,14 @@ class Decoder:
         return _CODINGS[self._coding]
 
 
-async def whole(answer: Answer, limit: int, until: float) -> bytes:
-    """A finished answer's body, decoded step by step until the moment `until`. Raises `Failure`.
+async def decoded(answer: Answer, raw: bytes, limit: int, until: float) -> bytes:
+    """A finished answer's body `raw`, decoded step by step until the moment `until`. Raises `Failure`.
 
     What cannot be decoded is dropped from an answer that is not 2xx: its status says more than its body.
     """
-    coding = answer.coding
-    raw = answer.content()
-    if not coding or not raw:
-        return raw
     parts: list[bytes] = []
     try:
-        decoder = Decoder(coding, limit)
+        decoder = Decoder(answer.coding, limit)
         for start in range(0, len(raw), SLICE):
             for piece in decoder.feed(raw[start : start + SLICE]):
                 parts.append(piece)

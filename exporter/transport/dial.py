@@ -9,7 +9,7 @@ from time import perf_counter
 from exporter.model.endpoint import Endpoint
 from exporter.model.failure import Failure, Reason
 from exporter.transport.account import Account
-from exporter.transport.alarm import Alarm
+from exporter.transport.alarm import Alarm, Timers
 from exporter.transport.connection import Connection
 from exporter.transport.faults import SHORTAGE, Stage, failure_of
 from exporter.transport.resolve import Resolver
@@ -22,9 +22,10 @@ _SHORTAGE_PAUSE = 0.05
 class Dialler:
     """Opens connections to endpoints. Knows the resolver and the TLS contexts, and keeps nothing of a connection."""
 
-    __slots__ = ("_contexts", "_resolver")
+    __slots__ = ("timers", "_contexts", "_resolver")
 
-    def __init__(self, resolver: Resolver, contexts: Contexts) -> None:
+    def __init__(self, resolver: Resolver, contexts: Contexts, timers: Timers) -> None:
+        self.timers = timers
         self._resolver = resolver
         self._contexts = contexts
 
@@ -32,12 +33,10 @@ class Dialler:
         """The TLS context in force for an endpoint; None without TLS. Raises `Failure(tls)`."""
         return self._contexts.get(endpoint.tls, alpn_of(endpoint)) if endpoint.secure else None
 
-    async def dial(
-        self, endpoint: Endpoint, account: Account, until: float, addresses: Sequence[str] = ()
-    ) -> Connection:
+    async def dial(self, endpoint: Endpoint, account: Account, until: float, addresses: Sequence[str]) -> Connection:
         """An open connection, handshake done. The caller's alarm rings at `until`. Raises `Failure`.
 
-        `addresses` are connected to without a look-up. For `unix` the address is the socket's path.
+        `addresses` are connected to without a look-up, which is for when there are none.
         """
         loop = asyncio.get_running_loop()
         account.stage = Stage.LOOKUP
@@ -51,14 +50,14 @@ class Dialler:
                 account.phase("dns", found.ended - found.began)
         account.stage = Stage.CONNECT
         if len(addresses) == 1:
-            connection = await self._open(loop, endpoint, addresses[0], account)
+            connection = await self._open(loop, endpoint, addresses[0], account, context)
         else:
-            connection = await self._connect(loop, endpoint, addresses, account, until)
+            connection = await self._connect(loop, endpoint, addresses, account, context, until)
         if context is not None:
             account.stage = Stage.HANDSHAKE
             began = perf_counter()
             try:
-                await connection.handshake(Session(context, endpoint.tls.server_name or endpoint.host))
+                await connection.handshake()
             except BaseException:
                 connection.abort()
                 raise
@@ -75,18 +74,19 @@ class Dialler:
         endpoint: Endpoint,
         addresses: Sequence[str],
         account: Account,
+        context: ssl.SSLContext | None,
         until: float,
     ) -> Connection:
         left = len(addresses)
         for address in addresses:
             left -= 1
             if not left:
-                return await self._open(loop, endpoint, address, account)
+                return await self._open(loop, endpoint, address, account, context)
             # Every address gets its share of the time; the last one all that is left.
             now = perf_counter()
-            alarm = Alarm(loop, now + (until - now) / (left + 1))
+            alarm = Alarm(self.timers, now + (until - now) / (left + 1))
             try:
-                return await self._open(loop, endpoint, address, account)
+                return await self._open(loop, endpoint, address, account, context)
             except Failure:
                 continue
             except asyncio.CancelledError:
@@ -97,11 +97,17 @@ class Dialler:
         raise Failure(Reason.DNS, "the name has no address")
 
     async def _open(
-        self, loop: asyncio.AbstractEventLoop, endpoint: Endpoint, address: str, account: Account
+        self,
+        loop: asyncio.AbstractEventLoop,
+        endpoint: Endpoint,
+        address: str,
+        account: Account,
+        context: ssl.SSLContext | None,
     ) -> Connection:
         account.address = address
         while True:
-            connection = Connection(loop)
+            session = None if context is None else Session(context, endpoint.tls.server_name or endpoint.host)
+            connection = Connection(loop, session)
             began = perf_counter()
             try:
                 if endpoint.scheme == "unix":

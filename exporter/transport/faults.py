@@ -48,6 +48,10 @@ class Row(NamedTuple):
         )
 
 
+def _verdict(error: ssl.SSLCertVerificationError) -> int:
+    return getattr(error, "verify_code", 0)  # one that Python itself raised has none
+
+
 _connecting = frozenset({Stage.CONNECT})
 _shaking = frozenset({Stage.HANDSHAKE})
 _looking = frozenset({Stage.LOOKUP})
@@ -57,12 +61,8 @@ TABLE: tuple[Row, ...] = (
     Row(gaierror, Reason.DNS),
     Row(UnicodeError, Reason.DNS, _looking),
     Row(OSError, Reason.DNS, _looking),
-    Row(ssl.SSLCertVerificationError, Reason.TLS_EXPIRED, also=lambda error: error.verify_code == _EXPIRED),
-    Row(
-        ssl.SSLCertVerificationError,
-        Reason.TLS_HOSTNAME,
-        also=lambda error: error.verify_code in (_HOSTNAME, _ADDRESS),
-    ),
+    Row(ssl.SSLCertVerificationError, Reason.TLS_EXPIRED, also=lambda error: _verdict(error) == _EXPIRED),
+    Row(ssl.SSLCertVerificationError, Reason.TLS_HOSTNAME, also=lambda error: _verdict(error) in (_HOSTNAME, _ADDRESS)),
     Row(ssl.SSLCertVerificationError, Reason.TLS_UNTRUSTED),
     Row(ssl.SSLError, Reason.TLS),
     # The event loops report an end of file in the middle of a handshake as a reset without an errno.
@@ -90,9 +90,9 @@ def failure_of(error: BaseException, stage: Stage) -> Failure | None:
 
 def _detail(error: BaseException, stage: Stage) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return str(error.verify_message or "certificate verify failed")
+        return str(getattr(error, "verify_message", "") or "the certificate cannot be verified")
     if isinstance(error, ssl.SSLError):
-        reason = (error.reason or "").replace("_", " ").lower()
+        reason = (getattr(error, "reason", "") or "").replace("_", " ").lower()
         if reason in ("wrong version number", "record layer failure", "http request", "packet length too long"):
             return f"{reason}: the server does not seem to speak TLS on this port"
         return reason or "TLS failed"

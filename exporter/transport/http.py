@@ -11,7 +11,7 @@ from exporter.model.failure import Failure, Reason
 from exporter.model.observation import Measurement
 from exporter.transport import auth, content
 from exporter.transport.account import Account
-from exporter.transport.alarm import Alarm
+from exporter.transport.alarm import Alarm, Timers
 from exporter.transport.connection import Connection
 from exporter.transport.dial import Dialler
 from exporter.transport.faults import Stage
@@ -23,6 +23,9 @@ from exporter.transport.stream import StreamContext
 
 _Headers = Sequence[tuple[str, str]]
 
+#: How a connection fails that the server had closed before it saw the request.
+_DIED = (Reason.RESET, Reason.DISCONNECTED)
+
 
 class HttpExchange:
     """Implements `contracts.Exchange`. One request at a time.
@@ -32,23 +35,21 @@ class HttpExchange:
     """
 
     __slots__ = (
-        "deadline", "memory", "_account", "_addresses", "_connection", "_dialler", "_endpoint", "_hidden", "_keep",
+        "deadline", "memory", "_account", "_answer", "_connection", "_dialler", "_endpoint", "_hidden", "_keep",
         "_outgoing", "_pool", "_t0", "_trace_id",
     )  # fmt: skip
 
     def __init__(
         self,
-        endpoint: Endpoint,
-        *,
-        deadline: float,
-        memory: MutableMapping[str, Any],
-        trace_id: str,
         outgoing: Outgoing,
         dialler: Dialler,
         pool: Pool,
+        deadline: float,
+        trace_id: str,
+        memory: MutableMapping[str, Any],
         keep: Key | None,
-        addresses: Sequence[str],
     ) -> None:
+        endpoint = outgoing.endpoint
         self.deadline = deadline
         self.memory = memory
         self._endpoint = endpoint
@@ -57,8 +58,8 @@ class HttpExchange:
         self._dialler = dialler
         self._pool = pool
         self._keep = keep if endpoint.keep_alive else None
-        self._addresses = addresses
         self._account = Account()
+        self._answer: Answer | None = None
         self._connection: Connection | None = None
         self._hidden: set[str] = set()
         self._t0 = 0.0
@@ -74,13 +75,15 @@ class HttpExchange:
     ) -> Response:
         """Send a request and read the whole answer."""
         until = self.deadline if timeout is None else min(self.deadline, perf_counter() + timeout)
-        answer, path = await self.converse(method, path, headers, body, until, streaming=False)
+        if self._endpoint.follow_redirects:
+            answer, path = await self.converse(method, path, headers, body, until, streaming=False)
+        else:
+            answer = await self._send(method, path, headers, body, until, False)
+        whole = answer.content()
+        if answer.coding and whole:
+            whole = await content.decoded(answer, whole, self._endpoint.max_body, until)
         return Response(
-            answer.status,
-            answer.headers,
-            await content.whole(answer, self._endpoint.max_body, until),
-            answer.ended,
-            self._outgoing.origin + path.partition("?")[0],
+            answer.status, answer.headers, whole, answer.ended, self._outgoing.origin + path.partition("?")[0]
         )
 
     def stream(self, method: str, path: str, *, headers: _Headers = (), body: bytes | None = None) -> StreamContext:
@@ -92,10 +95,10 @@ class HttpExchange:
         account = self._account
         alarm = self._alarm(self.deadline)
         try:
-            connection = await self._dialler.dial(self._endpoint, account, self.deadline, self._addresses)
+            connection = await self._dialler.dial(self._endpoint, account, self.deadline, self._outgoing.addresses)
         except asyncio.CancelledError:
             if alarm.rang():
-                raise self._late(None) from None
+                raise self._late() from None
             raise
         finally:
             alarm.off()
@@ -161,13 +164,14 @@ class HttpExchange:
         """Book an answer we are through with, and keep or drop its connection."""
         account = self._account
         answer.booked = True
+        phases = account.phases
         if answer.raw_bytes:
-            account.phase("first_byte", answer.first_at - self._t0)
+            phases["first_byte"] = phases.get("first_byte", 0.0) + answer.first_at - self._t0
         if answer.head:
             account.http_status = answer.status
             account.response_bytes = (account.response_bytes or 0) + answer.body_bytes
         if answer.done:
-            account.phase("transfer", answer.ended - answer.first_at)
+            phases["transfer"] = phases.get("transfer", 0.0) + answer.ended - answer.first_at
             account.end(answer.ended)
         else:
             account.end(perf_counter())
@@ -178,6 +182,11 @@ class HttpExchange:
             else:
                 self._connection = None
                 connection.abort()
+
+    @property
+    def timers(self) -> Timers:
+        """What waits with an end are timed by."""
+        return self._dialler.timers
 
     @property
     def t0(self) -> float:
@@ -194,7 +203,7 @@ class HttpExchange:
     def _alarm(self, until: float) -> Alarm:
         if perf_counter() >= until:
             raise Failure(Reason.TIMEOUT, "no time was left to start")
-        return Alarm(asyncio.get_running_loop(), until)
+        return Alarm(self._dialler.timers, until)
 
     def _made_by(self) -> object:
         return (self._endpoint, self._dialler.context_of(self._endpoint), frozenset(self._hidden))
@@ -202,65 +211,70 @@ class HttpExchange:
     async def _send(
         self, method: str, path: str, headers: _Headers, body: bytes | None, until: float, streaming: bool
     ) -> Answer:
-        endpoint, account = self._endpoint, self._account
         data = self._outgoing.head(method, path, headers, body, self._trace_id, self._hidden)
         if body:
             data += body
+        self._answer = None
         alarm = self._alarm(until)
-        answer: Answer | None = None
         try:
-            connection = self._connection
-            if connection is None and self._keep is not None:
-                connection = self._pool.take(self._keep, self._made_by())
-            while True:
-                reused = connection is not None and connection.usable
-                if connection is None or not reused:
-                    connection = await self._dialler.dial(endpoint, account, until, self._addresses)
-                self._connection = connection
-                answer = Answer(endpoint.max_body, head_only=method == "HEAD", streaming=streaming)
-                account.stage = Stage.EXCHANGE
-                self._t0 = connection.send(data, answer)
-                if reused:
-                    account.address = connection.address
-                    account.begin(self._t0)
-                while not answer.done and answer.failure is None and not (streaming and answer.head):
-                    await connection.moved()
-                if answer.failure is None:
-                    break
-                if reused and not answer.raw_bytes and answer.failure.reason in (Reason.RESET, Reason.DISCONNECTED):
-                    # The server had closed it while it lay unused: that says nothing about the server's health.
-                    account.restart()
-                    connection.abort()
-                    connection = None
-                    continue
-                raise answer.failure
+            answer = await self._talk(data, method == "HEAD", until, streaming)
         except asyncio.CancelledError:
-            self._give_up(answer)
+            late = self._late()
+            self._give_up()
             if alarm.rang():
-                raise self._late(answer) from None
+                raise late from None
             raise
         except BaseException:
-            self._give_up(answer)
+            self._give_up()
             raise
         finally:
             alarm.off()
-        if answer.done and not streaming:
+        if not streaming:
             self.settle(answer)
         return answer
 
-    def _give_up(self, answer: Answer | None) -> None:
+    async def _talk(self, data: bytes, head_only: bool, until: float, streaming: bool) -> Answer:
+        """Send on an open connection or a new one, and wait for the answer, or for its head when `streaming`."""
+        account, max_body = self._account, self._endpoint.max_body
+        connection = self._connection
+        if connection is None and self._keep is not None:
+            connection = self._pool.take(self._keep, self._made_by())
+        while True:
+            reused = connection is not None and connection.usable
+            if connection is None or not reused:
+                connection = await self._dialler.dial(self._endpoint, account, until, self._outgoing.addresses)
+            self._connection = connection
+            self._answer = answer = Answer(max_body, head_only=head_only, streaming=streaming)
+            account.stage = Stage.EXCHANGE
+            self._t0 = connection.send(data, answer)
+            if reused:
+                account.address = connection.address
+                account.begin(self._t0)
+            while not (answer.done or answer.failure is not None or (streaming and answer.head)):
+                await connection.moved()
+            if answer.failure is None:
+                return answer
+            if not reused or answer.raw_bytes or answer.failure.reason not in _DIED:
+                raise answer.failure
+            # The server had closed it while it lay unused: that says nothing about the server's health.
+            account.restart()
+            connection.abort()
+            connection = None
+
+    def _give_up(self) -> None:
+        answer = self._answer
         if answer is not None:
             answer.keep_alive = False
             self.settle(answer)
-        else:
-            self._account.end(perf_counter())
-            if self._connection is not None:
-                self._connection.abort()
-                self._connection = None
+            return
+        self._account.end(perf_counter())
+        if self._connection is not None:
+            self._connection.abort()
+            self._connection = None
 
-    def _late(self, answer: Answer | None) -> Failure:
+    def _late(self) -> Failure:
         """What it means that the deadline came now."""
-        stage = self._account.stage
+        stage, answer = self._account.stage, self._answer
         if stage is Stage.LOOKUP:
             return Failure(Reason.DNS, "the look-up of the name did not end in time")
         if stage is Stage.CONNECT:

@@ -18,6 +18,9 @@ MAX_INTERIM = 16
 MAX_OVERHEAD = 65536
 OVERHEAD_PER_BYTE = 8
 
+#: Bytes of a stream handed over at a time: a reader comes back, and meets its deadline, in between.
+MAX_TAKE = 16384
+
 _TLS_RECORDS = (0x15, 0x16)
 
 
@@ -126,12 +129,15 @@ class Answer:
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
     def take(self) -> list[Chunk]:
-        """The chunks that wait, which then wait no more."""
-        chunks = list(self.chunks or ())
-        if self.chunks:
-            self.chunks.clear()
-        self.queued = 0
-        return chunks
+        """The first of the chunks that wait, MAX_TAKE bytes or a little more; they then wait no more."""
+        taken: list[Chunk] = []
+        size = 0
+        while self.chunks and size < MAX_TAKE:
+            chunk = self.chunks.popleft()
+            taken.append(chunk)
+            size += len(chunk.data)
+        self.queued -= size
+        return taken
 
     def _queue(self, at: float) -> None:
         body = self.content()

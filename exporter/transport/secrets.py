@@ -2,6 +2,7 @@
 
 import os
 import stat
+from pathlib import Path
 
 from exporter.model.failure import Failure, Reason
 from exporter.model.secret import Secret
@@ -33,7 +34,7 @@ def read(secret: Secret) -> str:
 
 
 def _read_file(path: str) -> str:
-    found = os.stat(path)
+    found = Path(path).stat()
     identity = (found.st_mtime_ns, found.st_size, found.st_ino)
     known = _files.get(path)
     if known is not None and known[0] == identity:

@@ -1,6 +1,5 @@
 """An answer whose body is read as it comes."""
 
-import asyncio
 from collections.abc import Sequence
 from time import perf_counter
 from types import TracebackType
@@ -9,7 +8,6 @@ from typing import TYPE_CHECKING
 from exporter.contracts import Chunk, Expired
 from exporter.model.failure import Failure, Reason
 from exporter.transport import content
-from exporter.transport.connection import Connection
 from exporter.transport.message import Answer
 
 if TYPE_CHECKING:
@@ -19,18 +17,17 @@ if TYPE_CHECKING:
 class Stream:
     """Implements `contracts.StreamResponse`."""
 
-    __slots__ = ("headers", "status", "t0", "_answer", "_connection", "_deadline", "_decoder")
+    __slots__ = ("headers", "status", "t0", "_answer", "_connection", "_deadline", "_decoder", "_timers")
 
-    def __init__(
-        self, answer: Answer, connection: Connection | None, t0: float, deadline: float, max_body: int
-    ) -> None:
+    def __init__(self, answer: Answer, exchange: "HttpExchange") -> None:
         self.status = answer.status
         self.headers = answer.headers
-        self.t0 = t0
+        self.t0 = exchange.t0
         self._answer = answer
-        self._connection = connection
-        self._deadline = deadline
-        self._decoder = content.decoder_of(answer, max_body)
+        self._connection = exchange.connection
+        self._deadline = exchange.deadline
+        self._timers = exchange.timers
+        self._decoder = content.decoder_of(answer, exchange.endpoint.max_body)
 
     async def next(self, until: float) -> Sequence[Chunk] | None:
         """The chunks that arrived since the last call, or None at the clean end."""
@@ -65,12 +62,16 @@ class Stream:
     async def _arrive(self, until: float) -> None:
         """Wait for chunks or the end. Raises `Expired`, or `Failure` at the deadline."""
         answer, connection = self._answer, self._connection
-        if answer.chunks or answer.done or answer.failure is not None or connection is None:
+        if answer.done or answer.failure is not None or connection is None:
             return
         limit = min(until, self._deadline)
-        left = limit - perf_counter()
-        if left > 0:
-            timer = asyncio.get_running_loop().call_later(left, connection.wake)
+        now = perf_counter()
+        if (
+            answer.chunks and now < self._deadline
+        ):  # a flood has always something to read: the deadline holds for it too
+            return
+        if now < limit:
+            timer = self._timers.at(limit, connection.wake)
             try:
                 await connection.moved()
             finally:
@@ -122,7 +123,7 @@ class StreamContext:
             self._method, self._path, self._headers, self._body, exchange.deadline, streaming=True
         )
         try:
-            return Stream(self._answer, exchange.connection, exchange.t0, exchange.deadline, exchange.endpoint.max_body)
+            return Stream(self._answer, exchange)
         except BaseException:
             self._leave()
             raise

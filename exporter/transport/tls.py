@@ -5,9 +5,9 @@ closing it against a peer that stopped reading holds the descriptor. Ours is a p
 """
 
 import logging
-import os
 import ssl
 from calendar import timegm
+from pathlib import Path
 
 from exporter.log import event
 from exporter.model.endpoint import Tls
@@ -52,7 +52,7 @@ class Contexts:
 
 def _stamp(path: str) -> tuple[int, int, int] | None:
     try:
-        found = os.stat(path)
+        found = Path(path).stat()
     except OSError:
         return None
     return (found.st_mtime_ns, found.st_size, found.st_ino)

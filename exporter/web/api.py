@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from exporter.ledger import ProbeRecord, TargetRecord
-from exporter.model.result import Result
+from exporter.model.result import Past
 from exporter.web.connection import patience
 from exporter.web.doors import Doors
 from exporter.web.selection import select, wanted
@@ -82,7 +82,7 @@ def target(record: TargetRecord, *, recent: bool = False) -> dict[str, Any]:
 def _probe(name: str, probe: ProbeRecord, *, recent: bool) -> dict[str, Any]:
     last = probe.last
     stream = last.observation.stream if last else None
-    shown = {
+    shown: dict[str, Any] = {
         "name": name,
         "kind": probe.job.kind,
         "status": last.status if last else None,
@@ -108,19 +108,22 @@ def _probe(name: str, probe: ProbeRecord, *, recent: bool) -> dict[str, Any]:
         "paused": [reason for reason, on in probe.paused.items() if on],
     }
     if recent:
-        shown["recent"] = [_run(result) for result in probe.recent]
-        shown["recent_failures"] = [_run(result) for result in probe.recent_failures]
+        shown["recent"] = [
+            {"at": stamp(at), "duration_seconds": None if math.isnan(seconds) else seconds}
+            for at, seconds in probe.recent
+        ]
+        shown["recent_failures"] = [_failure(run) for run in probe.recent_failures]
     return shown
 
 
-def _run(result: Result) -> dict[str, Any]:
+def _failure(run: Past) -> dict[str, Any]:
     return {
-        "at": stamp(result.at),
-        "status": result.status,
-        "reason": result.reason,
-        "detail": result.detail,
-        "duration_seconds": result.measurement.duration,
-        "attempts": result.attempts,
-        "http_status": result.measurement.http_status,
-        "trace_id": result.trace_id,
+        "at": stamp(run.at),
+        "status": run.status,
+        "reason": run.reason,
+        "detail": run.detail,
+        "duration_seconds": run.duration,
+        "attempts": run.attempts,
+        "http_status": run.http_status,
+        "trace_id": run.trace_id,
     }

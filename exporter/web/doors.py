@@ -40,6 +40,7 @@ class Doors:
       narrows. Raises LookupError for a module or probe that does not exist, PermissionError where a module's
       credentials may not go to the url's host, ValueError for a url that cannot be used; the message goes to the
       client and must not hold a secret.
+    - `jobs_found(result)`: the jobs that follow from a run which found out what the target is, none for any other run.
     - `resolve(host)`: the addresses of a name, in the order to try; raises `Failure` or OSError.
     - `run(job)`: one run at once, outside schedule and ledger, bounded by the job's own schedule; never raises for
       what a target did.
@@ -53,5 +54,6 @@ class Doors:
     config: Callable[[], str]
     on_demand: Callable[[], OnDemand]
     jobs_for: Callable[[str, str, str, str], Sequence[Job]]
+    jobs_found: Callable[[Result], Sequence[Job]]
     resolve: Callable[[str], Awaitable[Sequence[str]]]
     run: Callable[[Job], Awaitable[Result]]

@@ -121,8 +121,13 @@ class OnDemandProbe:
         addresses = admission.usable(place, found, rules, configured=configured)
         if not addresses:
             raise _denied(place)
-        pinned = [_pinned(job, addresses) for job in jobs]
-        return list(await asyncio.gather(*(self._once(job, began) for job in pinned)))
+        results = await self._all(jobs, addresses, began)
+        # A target that nobody named a protocol for has only said what it is: now its probes are asked.
+        asked = [_bounded(job, budget) for result in results for job in self._doors.jobs_found(result)]
+        return await self._all(asked, addresses, began) if asked else results
+
+    async def _all(self, jobs: Sequence[Job], addresses: tuple[str, ...], began: float) -> list[Result]:
+        return list(await asyncio.gather(*(self._once(_pinned(job, addresses), began) for job in jobs)))
 
     async def _once(self, job: Job, began: float) -> Result:
         left = max(0.001, began + job.schedule.timeout - time.perf_counter())

@@ -1,11 +1,11 @@
 """What the status page says of a target: plain values in the words people read."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from exporter.ledger import ProbeRecord, TargetRecord
+from exporter.ledger import RECENT, ProbeRecord, TargetRecord
 from exporter.model.failure import Status
-from exporter.model.result import Result
 from exporter.model.state import State
 from exporter.model.stream import Channel
 from exporter.web.words import REASONS, STATES, age, latency, stamp
@@ -154,11 +154,10 @@ def _strip(probe: ProbeRecord) -> Strip | None:
     runs = _history(probe)
     if len(runs) < 2:
         return None
-    longest = max((result.measurement.duration or 0.0 for result in runs), default=0.0)
+    longest = max(seconds for _, seconds, _ in runs)
     paths: dict[bool, list[str]] = {True: [], False: []}
-    for position, result in enumerate(runs):
-        good = result.status is Status.HEALTHY
-        share = (result.measurement.duration or 0.0) / longest if longest else 0.0
+    for position, (_, seconds, good) in enumerate(runs):
+        share = seconds / longest if longest else 0.0
         height = STRIP_HEIGHT if not good else max(2, round(share * STRIP_HEIGHT))
         paths[good].append(f"M{position * 5} {STRIP_HEIGHT}v-{height}h4v{height}z")
     failed = len(paths[False])
@@ -166,10 +165,15 @@ def _strip(probe: ProbeRecord) -> Strip | None:
     return Strip("".join(paths[True]), "".join(paths[False]), len(runs) * 5 - 1, words)
 
 
-def _history(probe: ProbeRecord) -> Sequence[Result]:
-    """The newest runs in order. Good and failed ones are kept apart, each to its own bound, so what is older than the
-    oldest of a full store would show one kind only.
+def _history(probe: ProbeRecord) -> Sequence[tuple[float, float, bool]]:
+    """The newest runs in order: (Unix time, seconds, whether healthy).
+
+    Good and failed ones are kept apart, each to its own bound, so what is older than the oldest of a full store would
+    show one kind only.
     """
-    stores = (probe.recent, probe.recent_failures)
-    since = max((store[0].at for store in stores if len(store) == store.maxlen), default=0.0)
-    return sorted((run for store in stores for run in store if run.at >= since), key=lambda run: run.at)[-STRIP_RUNS:]
+    stores = (
+        [(at, 0.0 if math.isnan(seconds) else seconds, True) for at, seconds in probe.recent],
+        [(run.at, run.duration or 0.0, False) for run in probe.recent_failures],
+    )
+    since = max((store[0][0] for store in stores if len(store) == RECENT), default=0.0)
+    return sorted(run for store in stores for run in store if run[0] >= since)[-STRIP_RUNS:]

@@ -19,7 +19,7 @@ from exporter.demo.scenes import SCENES, Scene
 from exporter.demo.stage import Stage
 
 #: For what should take a few seconds at most; a busy machine may need more.
-PATIENCE = 90
+PATIENCE = 60
 
 
 class Ended(NamedTuple):
@@ -211,8 +211,10 @@ async def test_the_demo_ends_well_after_ctrl_c() -> None:
     )
     try:
         assert process.stdout is not None
-        while b"assistant: unknown -> healthy" not in await asyncio.wait_for(process.stdout.readline(), PATIENCE):
-            pass
+        async with asyncio.timeout(PATIENCE):
+            async for line in process.stdout:
+                if b"assistant: unknown -> healthy" in line:
+                    break
         process.send_signal(signal.SIGINT)
         out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
     finally:

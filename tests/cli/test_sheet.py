@@ -38,6 +38,7 @@ def test_a_terminal_gets_colour_and_no_line_beyond_its_width(monkeypatch: pytest
     out = sheet(screen)
     table = Table(("server", "state", "said"), [("zoe", "zombie", "no token " * 30)], wrap="said")
     out.table(table)
+    assert screen.getvalue().count("token") == 30, "nothing may be cut from a table that stays"
     out.pairs([("name", "text " * 60)])
     with out.live() as live:
         assert live is not None

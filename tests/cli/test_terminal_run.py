@@ -18,7 +18,7 @@ import yaml
 from exporter.demo.scenes import SCENES
 from exporter.demo.stage import Stage
 
-PATIENCE = 90
+PATIENCE = 60
 COLUMNS = 80
 _ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07)")
 

@@ -10,7 +10,9 @@ from exporter.config.loader import ConfigError, load
 
 BAD = Path(__file__).parent / "bad"
 #: What pydantic and PyYAML say; none of it may reach a user.
-JARGON = re.compile(r"pydantic|Input should|valid (string|integer|dictionary)|Extra inputs|Value error|type=|ScannerError")
+JARGON = re.compile(
+    r"pydantic|Input should|valid (string|integer|dictionary)|Extra inputs|Value error|type=|ScannerError"
+)
 
 
 def told(path: Path) -> str:

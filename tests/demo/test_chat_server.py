@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientConnectionResetError, ClientSession, web
 
 from exporter.demo.chat_server import BEFORE_STALL, WORDS, ChatServer, Voice
 from exporter.demo.mood import Act, Mood, Timeline
@@ -140,6 +140,19 @@ async def test_a_zombie_says_it_is_well_and_never_answers(serve: Serve, client: 
     zombie.closing.set()
     async with await question as response:
         assert response.status == 503
+
+
+async def test_a_client_that_leaves_is_no_error(
+    serve: Serve, client: ClientSession, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: Any) -> None:
+        raise ClientConnectionResetError("Cannot write to closing transport")
+
+    url = await serve(server())
+    monkeypatch.setattr(web.StreamResponse, "write", refuse)
+    async with client.post(f"{url}/v1/chat/completions", json={**CHAT, "stream": True}) as response:
+        assert await response.read() == b""
+    assert not caplog.records
 
 
 async def test_a_staller_stops_in_the_middle(serve: Serve, client: ClientSession) -> None:

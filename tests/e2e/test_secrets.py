@@ -1,6 +1,7 @@
 """Planted secrets, servers that throw them back, every output read: no secret leaves by any door."""
 
 import base64
+import itertools
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +19,15 @@ SECRETS = {
 }
 
 
+PADDING = itertools.cycle(range(0, 200, 3))
+#: This much of the beginning of a secret counts as the secret.
+PART = 8
+
+
 def throw_back(request: Request) -> Reply:
     """An error that quotes the request's headers in its body, a header and a Location, as careless gateways do."""
     told = "; ".join(f"{name}: {value}" for name, value in request.headers.items())
+    told = "." * next(PADDING) + told  # texts are cut somewhere: let it be in the middle of a secret, too
     if request.path.startswith("/redirect"):
         return 302, told, {"Location": f"http://127.0.0.1:9/?leak={quote(told)}"}
     if request.path.startswith("/ok"):
@@ -85,9 +92,9 @@ def config(url: str, token_file: Path) -> dict[str, Any]:
 
 
 def leaks(text: str) -> list[str]:
-    """The planted secrets that a text shows: as they are, quoted for a URL, or within basic credentials."""
+    """The beginnings of planted secrets that a text shows, basic credentials among them."""
     basic = base64.b64encode(f"user:{SECRETS['password']}".encode()).decode()
-    return [form for secret in (*SECRETS.values(), basic) for form in {secret, quote(secret)} if form in text]
+    return [secret for secret in (*SECRETS.values(), basic) if secret[:PART] in text]
 
 
 def test_no_planted_secret_leaves_the_daemon(tmp_path: Path, fake: Fake) -> None:

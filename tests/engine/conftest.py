@@ -64,6 +64,9 @@ class FakeExchange:
     def measured(self) -> Measurement:
         return Measurement(duration=self.world.now - self.opened)
 
+    def redact(self, text: str) -> str:
+        return text.replace("s3cr3t", "***")
+
     async def close(self) -> None:
         self.closed = self.world.now
         if self.close_error is not None:

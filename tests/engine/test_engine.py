@@ -1,6 +1,7 @@
 """Schedule, pull-forward, re-check, expiry, and what a new list of jobs does."""
 
 import asyncio
+import dataclasses
 import itertools
 import logging
 from collections import Counter
@@ -9,7 +10,7 @@ import pytest
 
 from exporter.engine import Limits
 from exporter.model.failure import Reason
-from exporter.model.job import Kind, Retry, Thresholds
+from exporter.model.job import Kind, Retry
 from exporter.model.state import State
 
 
@@ -243,18 +244,30 @@ def test_a_probe_under_way_is_pulled_when_it_ends_and_never_runs_twice_at_once(w
 
 
 def test_probes_that_keep_contradicting_each_other_do_not_run_in_circles(world):
-    """Two replicas behind one address, one of them dead: each answer differs from the one before."""
-    turn = itertools.cycle([True, False, False])
+    """Each canary that fails pulls a health that is another one than before, which pulls the canary."""
+    turn = itertools.cycle([world.ok(), world.fails(Reason.RATE_LIMITED)])
 
-    async def either(exchange):
-        return await (world.ok() if next(turn) else world.fails(Reason.HTTP_STATUS, http_status=500))(exchange)
+    async def fickle(exchange):
+        return await next(turn)(exchange)
 
-    server = world.server(health=either, infer=either)
-    world.start(
-        world.job(server, interval=15.0), world.job(server, probe="infer", interval=60.0, thresholds=Thresholds(1))
-    )
+    server = world.server(health=fickle, infer=world.fails(Reason.AUTH))
+    world.start(world.job(server, interval=15.0), world.job(server, probe="infer", interval=60.0))
     world.advance(300)
-    assert len(server.runs) <= 2 * 300 / 5.0 + 300 / 15.0 + 10
+    assert 300 / 15.0 < len(server.starts("health")) <= 300 / 5.0 + 300 / 15.0 + 5
+    assert len(server.starts("infer")) <= 300 / 5.0 + 300 / 60.0 + 5
+
+
+def test_a_flap_of_health_leaves_the_target_verified_again(world):
+    server = world.server(health=world.ok(), infer=world.ok(latency=1.0))
+    world.start(world.job(server, interval=5.0), world.job(server, probe="infer", interval=3600.0))
+    world.advance(100)
+    server.answers["health"] = world.fails(Reason.AUTH)
+    world.advance(5)
+    server.answers["health"] = world.ok()
+    world.advance_to(lambda: not world.ledger.targets["t"].verdict.verified)
+    world.advance(1.1)
+    assert world.ledger.targets["t"].verdict.verified
+    assert world.state() is State.HEALTHY
 
 
 def test_a_canary_starts_its_rechecks_anew_after_a_cheap_change(world):
@@ -438,17 +451,21 @@ def test_another_address_is_another_target(world):
     assert world.state() is State.ERROR
 
 
-def test_a_result_of_what_was_replaced_is_dropped(world):
+@pytest.mark.parametrize("fingerprint", ["1", "2"])
+def test_a_result_of_what_was_replaced_is_dropped(world, fingerprint):
     """The run ended in the same turn of the loop in which its job was replaced."""
     server = world.server(health=world.ok(latency=1.0))
     world.start(world.job(server))
     world.advance_to(lambda: world.ledger.own.in_flight == 1)
     flight = next(iter(world.engine._runner.flights))
-    world.engine.reconcile([world.job(server, fingerprint="2")])
+    ready = world.job(world.ok(), probe="ready", interval=1000.0)
+    world.engine.reconcile([ready])
+    world.engine.reconcile([ready, world.job(server, fingerprint=fingerprint)])
     result = world.loop.run_until_complete(world.engine.once(world.job(server)))
-    flight.done(result)
+    flight.done(dataclasses.replace(result, generation=flight.generation))
     assert world.probe().runs == 0
-    assert world.results == []
+    world.advance(100)
+    assert gaps(server.starts("health"))[3:] == pytest.approx([15.0] * (len(server.runs) - 4))
 
 
 def test_a_canary_added_later_does_not_wait_for_its_phase(world):
@@ -470,6 +487,18 @@ def test_a_removed_cheap_probe_does_not_leave_its_canary_waiting(world):
     world.engine.reconcile([infer])
     world.advance(10)
     assert len(server.starts("infer")) == 1
+
+
+def test_without_its_canary_a_target_is_no_longer_verified(world):
+    server = world.server(health=world.ok(), infer=world.ok())
+    health = world.job(server, interval=5.0)
+    world.start(health, world.job(server, probe="infer", interval=60.0))
+    world.advance(100)
+    assert world.ledger.targets["t"].verdict.verified
+    world.engine.reconcile([health])
+    world.advance(5.1)
+    assert not world.ledger.targets["t"].verdict.verified
+    assert world.states() == [State.HEALTHY]
 
 
 def test_jobs_given_before_the_wheel_turns_are_planned_when_it_does(world):
@@ -580,13 +609,12 @@ def test_detect_pulls_and_is_pulled_like_health(world):
 
 
 def test_a_stop_of_our_own_makes_no_evidence_old(world):
-    server = world.server(health=world.ok(), infer=world.ok())
-    world.start(world.job(server, interval=5.0), world.job(server, probe="infer", interval=10.0))
-    world.advance(100)
-    for _ in range(5):
-        world.loop.freeze(100.0)
-        world.advance(20)
-    assert world.states() == [State.HEALTHY]
+    server = world.server(health=world.ok())
+    world.start(*(world.job(server, f"t{index}", interval=5.0) for index in range(300)))
+    world.advance(10)
+    world.loop.freeze(100.0)
+    world.advance(6)
+    assert {change.verdict.state for _, change in world.changes} == {State.HEALTHY}
 
 
 def test_a_state_stays_while_a_changed_probe_has_not_spoken(world):

@@ -8,7 +8,7 @@ import pytest
 from exporter.engine import Limits
 from exporter.model.failure import Evidence, Failure, Reason, Status
 from exporter.model.job import Retry
-from exporter.model.observation import Observation
+from exporter.model.observation import Detection, Observation
 
 
 @pytest.fixture
@@ -104,6 +104,19 @@ def test_backing_off_holds_no_slot(world):
     down, up = world.loop.run_until_complete(story())
     assert up.ended < down.ended
     assert down.attempts == 2
+
+
+def test_an_attempt_whose_slot_comes_too_late_is_not_made(world):
+    world.make(Limits(concurrency=1, per_host=1))
+    down = world.job(world.refused, "down", interval=10.0, retry=Retry(attempts=2, backoff=1.0))
+    hog = world.job(world.ok(latency=6.0), "hog", timeout=10.0)
+
+    async def story():
+        return await asyncio.gather(world.engine.once(down), world.engine.once(hog))
+
+    result, _ = world.loop.run_until_complete(story())
+    assert (result.attempts, result.reason) == (1, Reason.CONNECT_REFUSED)
+    assert len(world.exchanges) == 2
 
 
 def test_a_protocol_that_ignores_its_deadline_is_cut_off(world, once):
@@ -208,16 +221,20 @@ def test_details_are_for_people(world, once):
     assert len(result.detail) == 300
 
 
-def test_details_and_answers_go_through_the_exchange_to_lose_secrets(world, once, monkeypatch):
-    monkeypatch.setattr(world.Exchange, "redact", lambda self, text: text.replace("s3cr3t", "***"), raising=False)
-
+def test_whatever_a_server_said_goes_through_the_exchange_to_lose_secrets(world, once):
     async def echo(exchange):
-        return Observation(failure=Failure(Reason.AUTH, "you sent s3cr3t"), answer="s3cr3t, indeed")
+        return Observation(
+            failure=Failure(Reason.AUTH, "you sent s3cr3t"),
+            answer="s3cr3t, indeed",
+            info={"server": "echo s3cr3t"},
+            detected=Detection("http", "s3cr3t server", (), "it said s3cr3t"),
+        )
 
     result = once(world.job(echo))
     assert result.detail == "you sent ***"
     assert result.observation.answer == "***, indeed"
-    assert "s3cr3t" not in repr(result.observation.failure)
+    assert "s3cr3t" not in repr(result.observation)
+    assert result.observation.info == {"server": "echo ***"}
 
 
 def test_a_failure_that_is_kept_holds_no_frames(world, once):

@@ -85,6 +85,12 @@ def test_first_come_first_served_across_lanes(own):
     assert [guest.inside for guest in waiting] == [True, False, False]
     slots.leave(inside[1])
     assert [guest.inside for guest in waiting] == [True, True, False]
+    slots.leave(waiting[0])
+    (late,) = ask(slots, Guest("f"))
+    assert (waiting[2].inside, late.inside) == (True, False)
+    last = ask(slots, Guest("g", slow=True))[0]
+    slots.leave(waiting[2])
+    assert (late.inside, last.inside) == (True, False)
 
 
 def test_who_leaves_the_queue_is_passed_over(own):

@@ -84,8 +84,13 @@ def test_what_is_not_ok_already_follows_the_latest_kind(make):
 
 def test_internal_says_nothing_and_breaks_no_streak(make):
     track = make(failure=2)
-    feed(track, OK, SLOW, NONE, SLOW)
+    assert feed(track, OK, SLOW, NONE, NONE) == [True, False, False, False]
+    assert track.evidence is OK
+    feed(track, SLOW, start=200.0)
     assert track.evidence is SLOW
+    expires = track.expires
+    feed(track, NONE, start=210.0)
+    assert (track.evidence, track.expires) == (SLOW, expires)
 
 
 def test_since_is_the_first_run_of_the_streak_and_at_the_latest(make):

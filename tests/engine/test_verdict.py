@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from exporter.engine.table import Load
 from exporter.engine.track import Track
-from exporter.engine.verdict import disagreement, judge, serves
+from exporter.engine.verdict import disagreement, judge
 from exporter.model.failure import TABLE, Evidence, Reason, Status
 from exporter.model.job import Kind, Scope, Thresholds
 from exporter.model.observation import Measurement, Observation
@@ -200,11 +200,6 @@ def test_every_reason_leads_somewhere():
 )
 def test_disagreement(cheap, canary, sides):
     assert disagreement(cheap, canary) == sides
-
-
-def test_who_gets_traffic():
-    assert {state for state in State if serves(state, strict=True)} == {State.HEALTHY, State.SATURATED}
-    assert {state for state in State if serves(state)} == {State.HEALTHY, State.SATURATED, State.UNHEALTHY}
 
 
 SPOKEN = [each for each in Evidence if each not in (Evidence.NONE, Evidence.ABSENT)]

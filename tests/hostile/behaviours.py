@@ -198,7 +198,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     _row("sse", "sse_cut", R.TRUNCATED, stream=True),
     _row("sse", "sse_reset", R.RESET, stream=True),
     _row("sse", "sse_flood", R.TOO_LARGE, R.TIMEOUT, fast=False, stream=True),
-    _row("sse", "sse_line_endless", R.TOO_LARGE, fast=False, stream=True),
+    _row("sse", "sse_line_endless", R.TOO_LARGE, R.TIMEOUT, fast=False, stream=True),
     _row("sse", "sse_huge_event", R.TOO_LARGE, stream=True),
     *(
         _row("sse", path[1:], OK, stream=True)

@@ -65,6 +65,8 @@ async def ask(exchange: Exchange, row: Behaviour) -> Reason | None:
                 for number, _ in enumerate(parser):
                     if number % 50 == 49:
                         await asyncio.sleep(0)
+                        if exchange.now() > exchange.deadline:
+                            return Reason.TIMEOUT
     except Failure as failure:
         assert failure.detail, "a failure without a word about it"
         if failure.reason is Reason.MALFORMED:

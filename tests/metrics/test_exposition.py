@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
+from exporter.ledger import DURATION_BOUNDS, Bounds
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.negotiation import OPENMETRICS, TEXT, Format
 from exporter.model.failure import Reason
@@ -191,6 +192,43 @@ async def test_removed_and_changed_targets(world: World) -> None:
     assert lines_of(await scrape(exposition), "model_probe_runs_total") == [
         'model_probe_runs_total{target="second",model="llama-3",team="chat",probe="health"} 1'
     ]
+
+
+async def test_what_did_not_change_is_not_rendered_again(world: World) -> None:
+    first, second = world.fill(2)
+    exposition = Exposition(world.ledger)
+    await scrape(exposition)
+
+    def blocks() -> list[list[tuple[bytes, ...]]]:
+        return [list(record.rendered.blocks) for record in world.ledger]
+
+    before = blocks()
+    world.run(world.result(second))
+    await scrape(exposition)
+    after = blocks()
+    assert all(old is new for old, new in zip(before[0], after[0], strict=True))
+    changed = [old is not new for old, new in zip(before[1], after[1], strict=True)]
+    assert changed == [False, True, False], "a run moves neither what the config says nor the state"
+    world.judge(first.target.name, State.HEALTHY)
+    await scrape(exposition)
+    changed = [old is not new for old, new in zip(after[0], blocks()[0], strict=True)]
+    assert changed == [True, True, False]
+
+
+async def test_old_and_new_bounds_side_by_side(world: World) -> None:
+    """After a reload with other bounds, probes that went on keep theirs."""
+    old, new = job("old"), job("new")
+    world.watch(old)
+    world.ledger.bounds = Bounds(duration=(0.5, 2))
+    world.watch(new)
+    for each in (old, new):
+        world.run(world.result(each))
+    text = await scrape(Exposition(world.ledger))
+    edges = {name: [] for name in ("old", "new")}
+    for line in lines_of(text, "model_probe_duration_seconds_bucket"):
+        edges[line.split('target="')[1].split('"')[0]].append(line.split('le="')[1].split('"')[0])
+    assert edges["new"] == ["0.5", "2.0", "+Inf"]
+    assert edges["old"] == [*map(str, DURATION_BOUNDS), "+Inf"]
 
 
 async def test_no_targets_at_all(world: World) -> None:

@@ -51,6 +51,7 @@ OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
         ("", TEXT_TYPE),
         ("image/png", TEXT_TYPE),
         ("text/plain;q=0", TEXT_TYPE),
+        ("application/openmetrics-text;q=0", TEXT_TYPE),
         (";;;,,,=;q=;q", TEXT_TYPE),
         ("application/openmetrics-text;q=nan", TEXT_TYPE),
         ("application/openmetrics-text;q=1e9", TEXT_TYPE),

@@ -1,16 +1,18 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.metrics.text import SERVER_TEXT, Type, clean, escape, header, number, pairs
 
-ANY_TEXT = st.text(st.characters())  # lone surrogates too: JSON can carry them
+ANY_TEXT = st.text(st.characters())
+SURROGATE = 'a\ud800"'  # JSON can carry a lone one
 
 
 @given(ANY_TEXT)
+@example(SURROGATE)
 def test_any_label_value_is_one_valid_line(value: str) -> None:
     line = f"m{{a={chr(34)}{escape(value)}{chr(34)}}} 1\n"
     assert line.count("\n") == 1
@@ -19,6 +21,7 @@ def test_any_label_value_is_one_valid_line(value: str) -> None:
 
 
 @given(ANY_TEXT)
+@example(SURROGATE)
 def test_server_text_is_short_and_shows_nothing_odd(value: str) -> None:
     found = clean(value)
     assert len(found.encode()) <= SERVER_TEXT

@@ -74,6 +74,12 @@ async def test_a_catch_all_is_http(ask, answer):
     assert "/v1/models" in found.why
 
 
+@pytest.mark.parametrize("ping", [(200, "ok"), (200, ""), (404, "\n")])
+async def test_a_version_alone_is_not_mlflow(ask, ping):
+    found = (await ask("auto", "detect", {"GET /version": (200, "3.17.2"), "GET /ping": ping})).detected
+    assert found.protocol == "http"
+
+
 async def test_manners(ask):
     fake = FakeExchange({"GET /version": (200, "1.2.3")})
     await ask("auto", "detect", fake, model="m")

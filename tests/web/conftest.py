@@ -101,6 +101,7 @@ class House:
     asked: list[tuple[str, str, str, str]] = field(default_factory=list)
     jobs: Callable[[str, str, str, str], Sequence[Job]] | None = None
     answer: Callable[[Job], Awaitable[Result]] | None = None
+    found: dict[str, Sequence[Job]] = field(default_factory=dict)
 
     def watch(self, name: str = "chat", state: State = State.HEALTHY, *, reason: Reason | None = None, detail: str = "",
               probes: Sequence[tuple[str, Kind]] = (("health", Kind.HEALTH),), **target: Any) -> list[Job]:  # fmt: skip
@@ -154,6 +155,7 @@ class House:
             config=lambda: self.config,
             on_demand=lambda: self.on_demand,
             jobs_for=self._jobs_for,
+            jobs_found=lambda result: self.found.get(result.job.probe, ()),
             resolve=self._resolve,
             run=self._run,
         )

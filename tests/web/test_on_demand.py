@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from exporter.model.endpoint import Endpoint
 from exporter.model.failure import Failure, Reason
-from exporter.model.job import Job
+from exporter.model.job import Job, Kind
 from exporter.model.result import Result
 from exporter.web.on_demand import Refused, scrape_budget
 
@@ -54,6 +54,15 @@ async def test_one_bad_probe_is_no_success_and_still_200(client: Client, house: 
     text = await answer.text()
     assert samples(text)["probe_success"] == 0
     assert 'reason="connect_refused"' in text
+
+
+async def test_a_target_that_first_says_what_it_is_is_then_asked_its_probes(client: Client, house: Any) -> None:
+    endpoint = Endpoint("http", "10.0.0.1", 8000)
+    house.found["health"] = [make_job("a", name, kind=Kind(name), endpoint=endpoint) for name in ("metadata", "ready")]
+    found = samples(await (await client.get(f"{URL}&probe=health")).text())
+    assert [job.probe for job in house.ran] == ["health", "metadata", "ready"]
+    assert {job.target.endpoint.addresses for job in house.ran} == {("10.0.0.1",)}
+    assert found["probe_success"] == 1
 
 
 async def test_model_and_probe_narrow(client: Client, house: Any) -> None:

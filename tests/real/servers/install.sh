@@ -30,8 +30,7 @@ for server in "$@"; do
     [ -e "$stamp" ] && continue
     [ -e "$pins" ] || { echo "install.sh: unknown server $server" >&2; exit 2; }
     echo "installing $server into $real/$server"
-    rm -rf "${real:?}/$server"
-    "$uv" --quiet venv --python "$python" "$real/$server"
+    "$uv" --quiet venv --clear --python "$python" "$real/$server"
     "$uv" --quiet pip install --python "$real/$server" -r "$pins"
     touch "$stamp"
 done

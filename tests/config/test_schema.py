@@ -1,0 +1,89 @@
+"""The JSON Schema and the pages made from it say what the loader takes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from exporter import protocols, reference
+from exporter.config.example import EXAMPLE
+from exporter.config.loader import load
+from exporter.config.models import File, Module, Target
+from exporter.config.own_keys import kinds
+from exporter.config.own_keys import load as protocol_class
+from exporter.config.schema import schema
+from exporter.model.job import Kind
+
+ROOT = Path(reference.__file__).resolve().parent.parent
+
+
+def walk(value: Any) -> Any:
+    yield value
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from walk(item)
+
+
+def test_every_reference_leads_somewhere() -> None:
+    whole = schema()
+    names = {f"#/$defs/{name}" for name in whole["$defs"]}
+    used = {each["$ref"] for each in walk(whole) if isinstance(each, dict) and "$ref" in each}
+    assert used <= names
+    assert names <= used | {name for name in names if "probes." in name}
+
+
+def test_every_key_is_there_and_described() -> None:
+    definitions = schema()["$defs"]
+    for name in protocols.NAMES:
+        for kind, model in kinds(name).items():
+            properties = definitions[f"probe.{name}.{kind.value}"]["properties"]
+            own = {field.alias or key for key, field in model.model_fields.items()}
+            assert own | {"kind", "interval", "timeout", "recheck", "retry", "thresholds"} == set(properties)
+            assert definitions[f"probe.{name}.{kind.value}"]["additionalProperties"] is False
+            assert [key for key, value in properties.items() if not value.get("description")] == []
+        for block in ("Target", "Module"):
+            assert set(protocol_class(name).options.model_fields) <= set(definitions[block]["properties"])
+    for block, model in (("Target", Target), ("Module", Module)):
+        assert set(model.model_fields) <= set(definitions[block]["properties"])
+    assert set(schema()["properties"]) == set(File.model_fields)
+
+
+def test_detect_is_nothing_a_config_asks_for() -> None:
+    assert f"probe.auto.{Kind.DETECT.value}" not in schema()["$defs"]
+    assert '"detect"' not in json.dumps(schema())
+
+
+def test_titles_and_meaningless_nulls_are_left_out() -> None:
+    for each in walk(schema()["$defs"]):
+        if isinstance(each, dict):
+            assert not isinstance(each.get("title"), str)
+            assert "default" not in each or each["default"] is not None
+
+
+def test_the_example_is_good_and_shows_every_block(tmp_path: Path) -> None:
+    path = tmp_path / "example.yaml"
+    path.write_text(EXAMPLE)
+    loaded = load([path])
+    assert loaded.warnings == []
+    assert loaded.file.model_fields_set == set(File.model_fields)
+    used = {target.protocol for target in loaded.file.targets or []} | {
+        module.protocol for module in loaded.file.modules.values()
+    }
+    assert used >= set(protocols.NAMES) - {"auto"}
+
+
+def test_the_reference_is_not_stale() -> None:
+    assert reference.stale(ROOT) == []
+
+
+def test_writing_and_checking(tmp_path: Path) -> None:
+    names = [name for name, _ in reference.GENERATORS]
+    assert reference.stale(tmp_path) == names
+    assert reference.write(tmp_path) == names
+    assert reference.stale(tmp_path) == []
+    (tmp_path / names[0]).write_text("{}")
+    assert reference.stale(tmp_path) == names[:1]
+
+
+def test_usage(capsys: Any) -> None:
+    assert reference.main(["--nope"]) == 2
+    assert "usage" in capsys.readouterr().err
