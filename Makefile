@@ -41,13 +41,16 @@ $(STAMP):
 demo: $(STAMP) ## fake model servers and the exporter watching them: look around, end with Ctrl-C
 	@$(BIN)/model-exporter demo
 
+# Both cores; a file's tests stay together, because they share servers.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
+
 .PHONY: test
-test: $(STAMP) ## the unit tests, with coverage
-	@$(BIN)/python -m pytest -m "not real and not bench" --cov --cov-report=term $(ARGS)
+test: $(STAMP) ## the tests, all but those that need real servers, with coverage
+	@$(PYTEST) -m "not real and not bench" --cov --cov-report=term $(ARGS)
 
 .PHONY: unit
-unit: $(STAMP) # the unit tests alone, as `check` and CI's second Python run them
-	@$(BIN)/python -m pytest -m "not real and not bench" -q $(ARGS)
+unit: $(STAMP) # the quick ones, as `check` runs them
+	@$(PYTEST) -m "not real and not bench and not slow" -q $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP) ## format, lint, types, floors between rooms, generated files in step
@@ -58,7 +61,7 @@ lint: $(STAMP) ## format, lint, types, floors between rooms, generated files in 
 	@test ! -e exporter/reference.py || $(BIN)/python -m exporter.reference --check
 
 .PHONY: check
-check: lint unit ## all of `lint`, then the unit tests: what a change must pass
+check: lint unit ## all of `lint`, then the tests that are quick: run it before every commit
 
 .PHONY: format
 format: $(STAMP) ## put the code into shape

@@ -12,9 +12,9 @@ from exporter.cli.sheet import Live, sheet
 from exporter.cli.words import clean
 
 if TYPE_CHECKING:
-    from exporter.app import ProbeReport
     from exporter.cli.propose import Canary, Proposal
     from exporter.model.endpoint import Endpoint
+    from exporter.once import ProbeReport
 
 
 @click.command(
@@ -50,7 +50,7 @@ async def _ask_all(urls: "dict[str, None]") -> "list[Proposal]":
 
 
 async def _ask(url: str, live: Live | None) -> "Proposal":
-    from exporter import app
+    from exporter import once
     from exporter.cli import inquire
     from exporter.cli.propose import Proposal
 
@@ -59,7 +59,7 @@ async def _ask(url: str, live: Live | None) -> "Proposal":
             live.text(f"{_shown(url)}: {text} ...")
 
     tell("what is it")
-    report = await app.probe(url)
+    report = await once.probe(url)
     found = report.detection
     if found is None:
         return Proposal(url, "", "", _trouble(report), "", (), (), None)
@@ -74,7 +74,7 @@ async def _ask(url: str, live: Live | None) -> "Proposal":
 
 async def _canary(url: str, protocol: str, model: str, endpoint: "Endpoint") -> "Canary | None":
     """The canary for a protocol, tried; None where we do not know what to ask."""
-    from exporter import app
+    from exporter import once
     from exporter.cli import inquire, propose
     from exporter.model.failure import Evidence
     from exporter.model.job import Kind
@@ -88,7 +88,7 @@ async def _canary(url: str, protocol: str, model: str, endpoint: "Endpoint") -> 
         comment = "The real question: does it predict? Put a true example in place of the zeros, and expect its answer."
     else:
         return None
-    report = await app.probe(
+    report = await once.probe(
         url, protocol=protocol, model=model, kinds=(Kind(name),), settings={"probes": {name: settings}}
     )
     # A server that is slow, busy or gone says nothing against the question.

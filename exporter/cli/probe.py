@@ -12,7 +12,7 @@ from exporter.cli.command import Command
 from exporter.cli.sheet import sheet
 
 if TYPE_CHECKING:
-    from exporter.app import ProbeReport
+    from exporter.once import ProbeReport
 
 _KINDS = ("health", "ready", "metadata", "infer", "stream")
 
@@ -79,7 +79,7 @@ def command(
 async def _ask(
     url: str, protocol: str, model: str, kinds: tuple[str, ...], stream: bool, count: int
 ) -> "list[ProbeReport]":
-    from exporter import app
+    from exporter import once
     from exporter.model.job import Kind
 
     wanted = tuple(Kind(kind) for kind in kinds)
@@ -89,5 +89,5 @@ async def _ask(
         for done in range(count):
             if live is not None and count > 1:
                 live.text(f"{done} of {count}")
-            reports.append(await app.probe(url, protocol=protocol, model=model, kinds=wanted, stream=stream))
+            reports.append(await once.probe(url, protocol=protocol, model=model, kinds=wanted, stream=stream))
     return reports

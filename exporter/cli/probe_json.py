@@ -8,7 +8,7 @@ from exporter.model.failure import Status
 from exporter.model.result import Result
 
 if TYPE_CHECKING:
-    from exporter.app import ProbeReport
+    from exporter.once import ProbeReport
 
 
 def healthy(reports: "Sequence[ProbeReport]") -> bool:

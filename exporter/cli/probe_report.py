@@ -13,7 +13,7 @@ from exporter.model.result import Result
 from exporter.model.stream import StreamSummary
 
 if TYPE_CHECKING:
-    from exporter.app import ProbeReport
+    from exporter.once import ProbeReport
 
 _PHASE_NAMES = {"dns": "dns", "connect": "connect", "tls": "tls", "first_byte": "first byte", "transfer": "transfer"}
 

@@ -62,14 +62,14 @@ def command(
     A target is good when its state is healthy and its canaries (or, where it has none, its health and ready probes)
     had N healthy runs in a row that began after this command did. What happened before proves nothing.
     """
-    from exporter import app, log
+    from exporter import app, log, once
 
     log.configure("error")
     watched = sheet(sys.stderr)
     began = time.monotonic()
     with errors.told(config), watched.live(transient=True) as live:
         verdict = asyncio.run(
-            app.wait(
+            once.wait(
                 app.Options(config=config, listen=(), reload_interval=0.0, shutdown_grace=0.0),
                 select=select,
                 consecutive=consecutive,

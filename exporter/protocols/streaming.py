@@ -259,7 +259,9 @@ class _Stream:
             failure = Failure(Reason.TIMEOUT_FIRST_TOKEN, f"no token within {waited:.3g} s of the request")
             return (Outcome.TIMEOUT, failure, until)
         if self.finish_at is None and until >= last + self.limits.idle:
-            failure = Failure(Reason.STALLED, f"no token for {until - last:.3g} s after {self.meter.token_events}")
+            failure = Failure(
+                Reason.STALLED, f"no token for {until - last:.3g} s after {self.meter.token_events} token events"
+            )
             return (Outcome.STALLED, failure, until)
         flowing = until - last < self.limits.idle
         detail = f"not finished in time after {self.meter.token_events} token events"

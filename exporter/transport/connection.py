@@ -103,7 +103,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._failure is None:
             self._write(self._shake(session, b""))
         while not session.established and self._failure is None:
-            await self.moved()
+            await self._woken()
         self.certificate_not_after = session.not_after()
         if self._failure is not None:
             raise self._failure
@@ -130,11 +130,7 @@ class Connection(asyncio.BufferedProtocol):
         answer = self.answer
         if answer is None or answer.done or answer.failure is not None or answer.chunks:
             return
-        waiter = self._waiter = self._loop.create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
+        await self._woken()
 
     def drained(self) -> None:
         """The reader took what waited: read on."""
@@ -153,6 +149,13 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     # Inside.
+
+    async def _woken(self) -> None:
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
     def wake(self) -> None:
         """Let whoever waits look again."""

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from exporter.app import ProbeReport
 from exporter.model.endpoint import Endpoint
 from exporter.model.failure import Evidence, Reason, Status, row_of
 from exporter.model.job import Job, Kind, Retry, Schedule, Thresholds
@@ -11,6 +10,7 @@ from exporter.model.observation import Detection, Measurement, Observation
 from exporter.model.result import Result
 from exporter.model.stream import Channel, Outcome, StreamSummary, Tokens
 from exporter.model.target import Target
+from exporter.once import ProbeReport
 
 FOUND = Detection("openai", "vllm", ("health", "ready", "metadata"), "GET /v1/models lists a model owned by vllm")
 

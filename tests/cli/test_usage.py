@@ -89,7 +89,7 @@ def test_credentials_in_a_url_are_not_shown(invoke: Invoke) -> None:
 
 
 def test_help_and_completion_load_nothing_heavy() -> None:
-    heavy = ("aiohttp", "pydantic", "rich", "yaml", "jinja2", "exporter.app", "exporter.demo")
+    heavy = ("aiohttp", "pydantic", "rich", "yaml", "jinja2", "exporter.app", "exporter.once", "exporter.demo")
     source = f"import sys, exporter.cli; print(sorted(set({heavy}) & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", source], capture_output=True, text=True).stdout == "[]\n"
 

@@ -14,6 +14,8 @@ from tests.support.daemon import Daemon, command
 from tests.support.fake import Fake, Reply, Request
 from tests.support.web import until
 
+pytestmark = pytest.mark.slow
+
 TROUBLE = ("Traceback", "Task was destroyed", "never retrieved", "never awaited", "Unclosed", "ResourceWarning")
 
 

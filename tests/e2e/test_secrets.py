@@ -14,6 +14,8 @@ from tests.support.daemon import Daemon, command
 from tests.support.fake import Fake, Reply, Request
 from tests.support.web import until
 
+pytestmark = pytest.mark.slow
+
 SECRETS = {
     place: f"s3cr3t-{place}-7Q" for place in ("inline", "file", "env", "header", "key", "password", "rotated", "web")
 }

@@ -1,7 +1,6 @@
 """Every misbehaviour against the transport: alone, twenty at once, all at once beside healthy targets."""
 
 import asyncio
-import os
 import socket
 import threading
 import time
@@ -18,6 +17,7 @@ from exporter.transport.framing import NdjsonParser, SseParser
 from exporter.transport.resolve import system_lookup
 from tests.hostile.behaviours import BEHAVIOURS, UNLISTED, Behaviour
 from tests.hostile.process import Hostile
+from tests.support.descriptors import descriptors
 
 #: Seconds. Fast rows get a long timeout that they must not use; slow rows a short one that they do use.
 FAST, SLOW = 2.5, 0.3
@@ -68,7 +68,7 @@ async def ask(exchange: Exchange, row: Behaviour) -> Reason | None:
                         if exchange.now() > exchange.deadline:
                             return Reason.TIMEOUT
     except Failure as failure:
-        assert failure.detail, "a failure without a word about it"
+        assert failure.detail, "a failure without a word about it"  # noqa: PT017 - it is the outcome, not an error
         if failure.reason is Reason.MALFORMED:
             return None  # the framing's verdict, not the transport's
         return failure.reason
@@ -95,10 +95,6 @@ async def attempt(transport: Transport, row: Behaviour, endpoint: Endpoint, time
 def bound(row: Behaviour) -> tuple[float, float]:
     """The timeout to give a row, and the seconds it may take."""
     return (FAST, 0.8 * FAST) if row.fast else (SLOW, SLOW + SLACK)
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 async def settled(holds: Callable[[], bool], within: float = 5.0) -> bool:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import os
 import socket
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from exporter.model.endpoint import Bearer, Endpoint
 from exporter.model.failure import Failure, Reason
 from exporter.model.secret import Secret
 from exporter.transport import Resolver, Transport
+from tests.support.descriptors import descriptors
 from tests.transport.conftest import Open, Server, answer
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
@@ -210,7 +210,7 @@ async def test_the_deadline(server: Server, opened: Open, timeout: float | None)
     assert 0.095 <= time.perf_counter() - began < 5
     measured = exchange.measured()
     assert measured.duration is not None
-    assert measured.duration >= 0.09
+    assert measured.duration >= 0.05  # all of it but the way there
     assert "first_byte" not in measured.phases
     task = asyncio.current_task()
     assert task is not None
@@ -231,7 +231,7 @@ async def test_a_request_may_have_less_time_than_the_attempt(server: Server, ope
 
 async def test_cancellation_passes_through_and_leaves_nothing(server: Server, opened: Open) -> None:
     server.script = [never]
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     exchange = opened()
     task = asyncio.create_task(exchange.request("GET", "/"))
     while not server.requests:
@@ -239,7 +239,7 @@ async def test_cancellation_passes_through_and_leaves_nothing(server: Server, op
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    while len(os.listdir("/proc/self/fd")) > before:
+    while descriptors() > before:
         await asyncio.sleep(0.001)
 
 

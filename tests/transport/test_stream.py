@@ -159,7 +159,7 @@ async def test_a_stream_is_bounded(server: Server, opened: Open) -> None:
     async with exchange.stream("GET", "/") as stream:
         assert len(await collect(stream, exchange.deadline)) == 1000
     exchange = opened(max_body=999)
-    with pytest.raises(Failure) as caught:  # noqa: PT012
+    with pytest.raises(Failure) as caught:
         async with exchange.stream("GET", "/") as stream:
             await collect(stream, exchange.deadline)
     assert caught.value.reason is Reason.TOO_LARGE

@@ -18,6 +18,7 @@ from exporter.transport import Transport, tls
 from exporter.transport.http import HttpExchange
 from exporter.transport.tls import Contexts
 from tests.hostile import certificates
+from tests.support.descriptors import descriptors
 from tests.transport.conftest import Server
 
 
@@ -150,12 +151,12 @@ async def test_a_peer_that_stops_reading_holds_no_descriptor(transport: Transpor
 
     listening = await asyncio.start_server(stuck, "127.0.0.1", 0, ssl=context)
     server = Server(port=listening.sockets[0].getsockname()[1])
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     asked = exchange(transport, server, Tls(ca_file=str(folder / "ca.crt")))
     assert (await asked.request("POST", "/", body=b"x" * 8_000_000)).status == 413
     await asked.close()
     await asyncio.sleep(0.1)
-    ours = len(os.listdir("/proc/self/fd")) - before - len(accepted)
+    ours = descriptors() - before - len(accepted)
     for writer in accepted:
         writer.transport.abort()
     listening.close()
