@@ -78,7 +78,8 @@ class Probe(Planned):
             return None
         self.on_grid = True
         schedule = self.job.schedule
-        due = plan.next_due(self.offset, schedule.interval, now)
+        # A timer may fire a moment early, and a fast failure end before its own moment: that one is used up.
+        due = plan.next_due(self.offset, schedule.interval, max(now, result.planned))
         self.interval = schedule.interval
         if result.status is Status.HEALTHY:
             self.failures = 0

@@ -63,11 +63,9 @@ class Connection(asyncio.BufferedProtocol):
             self._received(at, data)
         else:
             self._received_tls(at, data)
-        if nbytes == READ and self.answer is not None and not self._closing:
-            # More is waiting. uvloop would read on at once, up to 32 times, before anybody else has a turn.
-            self._transport.pause_reading()  # type: ignore[union-attr]
-            self._pausing = True
-            self._loop.call_soon(self._resume)
+        answer = self.answer
+        if answer is not None and (nbytes == READ or answer.queued > HIGH_WATER):
+            self._pause()
 
     def eof_received(self) -> bool:
         at = perf_counter()
@@ -177,9 +175,6 @@ class Connection(asyncio.BufferedProtocol):
         if answer.failure is not None:
             self.abort()
         elif answer.streaming:
-            if answer.queued > HIGH_WATER and not self._pausing:
-                self._transport.pause_reading()  # type: ignore[union-attr]
-                self._pausing = True
             if not (answer.head or answer.done):
                 return
         elif not answer.done:
@@ -236,6 +231,16 @@ class Connection(asyncio.BufferedProtocol):
             self._failure = failure
         if self.answer is not None:
             self.answer.lost(failure)
+
+    def _pause(self) -> None:
+        """Let others have their turn, and the reader of a stream catch up.
+
+        When a read was full more is waiting, and uvloop would read on at once, up to 32 times.
+        """
+        if not self._pausing and not self._closing and self._transport is not None:
+            self._pausing = True
+            self._transport.pause_reading()
+            self._loop.call_soon(self._resume)
 
     def _resume(self) -> None:
         answer = self.answer

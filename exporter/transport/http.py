@@ -23,9 +23,6 @@ from exporter.transport.stream import StreamContext
 
 _Headers = Sequence[tuple[str, str]]
 
-#: How a connection fails that the server had closed before it saw the request.
-_DIED = (Reason.RESET, Reason.DISCONNECTED)
-
 
 class HttpExchange:
     """Implements `contracts.Exchange`. One request at a time.
@@ -254,7 +251,7 @@ class HttpExchange:
                 await connection.moved()
             if answer.failure is None:
                 return answer
-            if not reused or answer.raw_bytes or answer.failure.reason not in _DIED:
+            if not reused or answer.raw_bytes:
                 raise answer.failure
             # The server had closed it while it lay unused: that says nothing about the server's health.
             account.restart()

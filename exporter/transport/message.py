@@ -155,9 +155,7 @@ class Answer:
             self._fail(Reason.TOO_LARGE, "chunk extensions or trailers out of all proportion to the body")
 
     def _stopped(self, error: httptools.HttpParserError) -> None:
-        if self.done:
-            self.keep_alive = False  # something follows that is no answer
-        elif self.failure is None:
+        if not self.done and self.failure is None:
             if isinstance(error, httptools.HttpParserCallbackError):
                 raise error.__context__ or error
             self.failure = failure_of(error, Stage.EXCHANGE)
@@ -173,7 +171,7 @@ class Answer:
     # What httptools calls. It looks the names up once, when the parser is made.
 
     def on_message_begin(self) -> None:
-        if self.done:  # an answer that nobody asked for
+        if self.done:  # whatever this is, nobody asked for it
             self.keep_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:

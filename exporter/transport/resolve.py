@@ -6,7 +6,7 @@ asyncio's default pool has a handful of threads, is shared by everything, and is
 import asyncio
 import socket
 import threading
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from time import perf_counter
 from typing import NamedTuple
@@ -14,11 +14,13 @@ from typing import NamedTuple
 from exporter.model.failure import Failure, Reason
 from exporter.transport.faults import Stage, failure_of
 
+#: Threads that work for somebody, and as many again that may be stuck in look-ups everybody gave up on.
 THREADS = 32
 #: Seconds after which an idle thread ends.
 IDLE = 2.0
 #: A name whose last look-up took longer (seconds), or was given up, may use at most half of the threads.
 SLOW = 1.0
+_BREATH = 0.05
 _MAX_SLOW_NAMES = 4096
 
 Lookup = Callable[[str, int], list[str]]
@@ -52,12 +54,13 @@ def system_lookup(host: str, port: int) -> list[str]:
 class _Flight:
     """One look-up and everyone who waits for it."""
 
-    __slots__ = ("began", "host", "port", "slow", "waiters")
+    __slots__ = ("abandoned", "began", "host", "port", "slow", "waiters")
 
     def __init__(self, host: str, port: int, slow: bool) -> None:
         self.host = host
         self.port = port
         self.slow = slow
+        self.abandoned = False
         self.began = 0.0
         self.waiters: dict[asyncio.Future[Resolved], asyncio.AbstractEventLoop] = {}
 
@@ -70,11 +73,13 @@ class Resolver:
         self._threads = threads
         self._lock = threading.Condition()
         self._flights: dict[str, _Flight] = {}
-        self._fast: deque[_Flight] = deque()
-        self._slow: deque[_Flight] = deque()
+        self._fast: OrderedDict[str, _Flight] = OrderedDict()
+        self._slow: OrderedDict[str, _Flight] = OrderedDict()
         self._running = 0
         self._idle = 0
         self._busy_slow = 0
+        self._abandoned = 0
+        self._starting = 0
         self._slow_names: dict[str, None] = {}
         self._closed = False
 
@@ -91,8 +96,10 @@ class Resolver:
             found = await future
         except asyncio.CancelledError:
             with self._lock:
-                flight.waiters.pop(future, None)
-                self._remember(host, slow=True)
+                freed = self._leave(flight, future)
+            if freed:
+                # Not at once: those who asked together give up together, and what they asked need not be asked.
+                loop.call_later(_BREATH, self._restaff)
             raise
         return found._replace(began=max(asked, found.began))
 
@@ -107,51 +114,90 @@ class Resolver:
             flight = self._flights.get(host)
             if flight is None:
                 flight = self._flights[host] = _Flight(host, port, host in self._slow_names)
-                (self._slow if flight.slow else self._fast).append(flight)
-                self._staff()
+                (self._slow if flight.slow else self._fast)[host] = flight
             flight.waiters[future] = loop
+            try:
+                self._staff()
+            except Failure:
+                self._leave(flight, future)
+                raise
             return flight
+
+    def _leave(self, flight: _Flight, future: asyncio.Future[Resolved]) -> bool:
+        """Someone gave up; whether that frees a place for another thread. Called with the lock held."""
+        flight.waiters.pop(future, None)
+        self._remember(flight.host, slow=True)
+        if flight.waiters or flight.abandoned or self._flights.get(flight.host) is not flight:
+            return False
+        if not flight.began:
+            del self._flights[flight.host], (self._slow if flight.slow else self._fast)[flight.host]
+        elif self._abandoned < self._threads:
+            # Nobody waits for this thread any more: another one may take its place.
+            flight.abandoned = True
+            self._abandoned += 1
+            self._running -= 1
+            return True
+        return False
+
+    def _restaff(self) -> None:
+        with self._lock:
+            while self._wanted() and self._start():
+                pass
 
     def _staff(self) -> None:
         """See to it that a thread takes what was queued. Called with the lock held."""
-        ready = len(self._fast) + min(len(self._slow), self._threads // 2 - self._busy_slow)
         if self._idle:
             self._lock.notify()
-        if self._idle < ready and self._running < self._threads:
-            thread = threading.Thread(target=self._work, name="resolver", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:
-                if not self._running:
-                    raise Failure(Reason.DNS, "cannot start a thread for the look-up") from None
-            else:
-                self._running += 1
+        if self._wanted() and not self._start() and not self._running:
+            raise Failure(Reason.DNS, "cannot start a thread for the look-up")
+
+    def _wanted(self) -> bool:
+        """Whether another thread would have something to do, and a place."""
+        ready = len(self._fast) + min(len(self._slow), self._threads // 2 - self._busy_slow)
+        return self._idle + self._starting < ready and self._running < self._threads
+
+    def _start(self) -> bool:
+        thread = threading.Thread(target=self._work, name="resolver", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        self._running += 1
+        self._starting += 1
+        return True
 
     def _next(self) -> _Flight | None:
         """What this thread may take now. Called with the lock held."""
-        while self._fast or (self._slow and self._busy_slow < self._threads // 2):
-            queue = self._fast or self._slow
-            flight = queue.popleft()
-            if flight.waiters:
-                self._busy_slow += flight.slow
-                return flight
-            del self._flights[flight.host]
+        if self._fast:
+            return self._fast.popitem(last=False)[1]
+        if self._slow and self._busy_slow < self._threads // 2:
+            self._busy_slow += 1
+            return self._slow.popitem(last=False)[1]
         return None
 
     def _work(self) -> None:
+        with self._lock:
+            self._starting -= 1
         while True:
             with self._lock:
-                flight = self._next()
-                if flight is None and not self._closed:
-                    self._idle += 1
-                    self._lock.wait(IDLE)
-                    self._idle -= 1
-                    flight = self._next()
+                flight = self._take()
                 if flight is None:
                     self._running -= 1
                     return
                 flight.began = perf_counter()
             self._fly(flight)
+
+    def _take(self) -> _Flight | None:
+        """The next flight, after a wait when there is none; None: go home. Called with the lock held."""
+        if self._running > self._threads:
+            return None  # back from a look-up that was given up, and the place is taken
+        flight = self._next()
+        if flight is None and not self._closed:
+            self._idle += 1
+            self._lock.wait(IDLE)
+            self._idle -= 1
+            flight = self._next()
+        return flight
 
     def _fly(self, flight: _Flight) -> None:
         result: Resolved | BaseException
@@ -163,6 +209,9 @@ class Resolver:
         ended = perf_counter()
         with self._lock:
             self._busy_slow -= flight.slow
+            if flight.abandoned:
+                self._abandoned -= 1
+                self._running += 1
             if self._flights.get(flight.host) is flight:
                 del self._flights[flight.host]
             if ended - flight.began > SLOW:

@@ -18,6 +18,8 @@ from exporter.demo.mood import Act, Mood, Timeline
 from exporter.demo.scenes import SCENES, Scene
 from exporter.demo.stage import Stage
 
+pytestmark = pytest.mark.slow
+
 #: For what should take a few seconds at most; a busy machine may need more.
 PATIENCE = 60
 

@@ -18,6 +18,8 @@ import yaml
 from exporter.demo.scenes import SCENES
 from exporter.demo.stage import Stage
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 60
 COLUMNS = 80
 _ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07)")

@@ -11,6 +11,8 @@ import yaml
 
 from exporter.config import build, loader
 
+pytestmark = pytest.mark.slow
+
 #: Enough for a steady ratio; ten thousand take twice as long, in both.
 COUNT = 5_000
 #: Load and build together, over yaml.load with CSafeLoader. Measured 1.0 to 1.1 where targets are alike.

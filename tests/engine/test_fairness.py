@@ -8,6 +8,8 @@ import pytest
 from exporter.engine import Limits
 from exporter.model.failure import Reason
 
+pytestmark = pytest.mark.slow
+
 TARGETS = 1000
 
 

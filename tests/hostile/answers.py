@@ -98,6 +98,7 @@ WHOLE: dict[str, bytes] = {
     "/status_101": b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
     "/status_101_upgrade": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nnoise",
     "/status_204_body": b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello",
+    "/head_with_length": head("Content-Length: 1000"),
     "/status_304": b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
     "/status_302": head("Location: /ok", "Content-Length: 0", status="302 Found"),
     "/status_429": plain(b"slow down", "Retry-After: 7", status="429 Too Many Requests"),

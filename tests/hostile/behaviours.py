@@ -117,7 +117,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     _row("status", "status_999", R.PROTOCOL),
     _row("status", "status_000", R.PROTOCOL),
     _row("status", "error_with_br", OK),
-    _row("status", "head_with_length", OK, method="HEAD", path="/status_503_loading"),
+    _row("status", "head_with_length", OK, method="HEAD"),
     _row("body", "body_drip", R.TIMEOUT, fast=False),
     _row("body", "body_drip_chunked", R.TIMEOUT, fast=False),
     _row("body", "body_endless", R.TOO_LARGE),

@@ -6,6 +6,7 @@ import random
 import time
 import tracemalloc
 
+import pytest
 from prometheus_client.openmetrics.exposition import generate_latest
 
 from exporter.ledger import Dirty
@@ -15,6 +16,8 @@ from exporter.model.state import State
 from tests.metrics.oracle import Oracle
 from tests.metrics.reading import scrape
 from tests.metrics.world import World, job
+
+pytestmark = pytest.mark.slow
 
 
 def series_lines(text: str) -> int:

@@ -102,9 +102,18 @@ async def test_a_fresh_connection_that_died_is_not(server: Server, opened: Open)
     assert server.connections == 1
 
 
-async def test_a_reused_connection_that_began_to_answer_is_not_replaced(server: Server, opened: Open) -> None:
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", Reason.TRUNCATED),
+        (b"HTTP/1.1 200 OK\r\nCont", Reason.DISCONNECTED),
+    ],
+)
+async def test_a_reused_connection_that_began_to_answer_is_not_replaced(
+    server: Server, opened: Open, part: bytes, reason: Reason
+) -> None:
     async def half(reader: Reader, writer: Writer) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+        writer.write(part)
         writer.close()
         await reader.read()
 
@@ -113,7 +122,7 @@ async def test_a_reused_connection_that_began_to_answer_is_not_replaced(server: 
     await exchange.request("GET", "/")
     with pytest.raises(Failure) as caught:
         await exchange.request("GET", "/")
-    assert caught.value.reason is Reason.TRUNCATED
+    assert caught.value.reason is reason
 
 
 async def test_connections_are_fresh_from_run_to_run(server: Server, opened: Open) -> None:
@@ -384,27 +393,33 @@ async def test_out_of_descriptors_waits_and_goes_on(
     assert not failures
 
 
-async def test_nothing_is_left_for_the_collector(server: Server, opened: Open) -> None:
+@pytest.mark.parametrize("keep_alive", [False, True])
+async def test_nothing_is_left_for_the_collector(server: Server, transport: Transport, keep_alive: bool) -> None:
     """A cycle per request would be most of the work of a busy exporter's collector."""
-    for keep_alive in (False, True):
-        await opened(keep_alive=keep_alive).request("GET", "/")
+    endpoint = Endpoint("http", "127.0.0.1", server.port, keep_alive=keep_alive)
+
+    async def run() -> None:
+        exchange = transport.exchange(
+            endpoint, deadline=time.perf_counter() + 5, trace_id="0" * 32, memory={}, keep=("t", "p")
+        )
+        await exchange.request("GET", "/")
+        await exchange.close()
+
+    await run()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            await run()
+        await asyncio.sleep(0.01)
+        gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
-        gc.disable()
-        try:
-            for _ in range(20):
-                exchange = opened(keep_alive=keep_alive, keep=("t", "p"))
-                await exchange.request("GET", "/")
-                await exchange.close()
-            del exchange
-            await asyncio.sleep(0.01)
-            gc.set_debug(gc.DEBUG_SAVEALL)
-            gc.collect()
-            ours = [thing for thing in gc.garbage if type(thing).__module__.startswith("exporter")]
-        finally:
-            gc.set_debug(0)
-            gc.garbage.clear()
-            gc.enable()
-        assert not ours
+        ours = [type(thing) for thing in gc.garbage if type(thing).__module__.startswith("exporter")]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert not ours
 
 
 @pytest.mark.parametrize("status", [503, 404])

@@ -84,18 +84,25 @@ async def test_names_in_a_dead_resolver_leave_room_for_others(dead: threading.Ev
             dead.wait()
         return ["10.0.0.1"]
 
+    before = sum(thread.name == "resolver" for thread in threading.enumerate())
     resolver = Resolver(lookup, threads=8)
 
     async def give_up_on(name: str) -> None:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(resolver.resolve(name, 80), 0.05)
 
-    # Known to be slow after the first time: from then on they have at most half of the threads between them.
-    await asyncio.gather(*(give_up_on(f"stuck{number}.test") for number in range(4)))
-    await asyncio.gather(*(give_up_on(f"stuck{number % 4}.test") for number in range(500)))
+    # The first eight hold every thread, and are replaced when everybody has given up on them. From then on all are
+    # known to be slow, and have half of the threads between them however long they are waited for.
+    await asyncio.gather(*(give_up_on(f"stuck{number}.test") for number in range(500)))
+    waiting = [asyncio.create_task(resolver.resolve(f"stuck{number}.test", 80)) for number in range(500)]
+    await asyncio.sleep(0.05)
     for number in range(20):
         found = await asyncio.wait_for(resolver.resolve(f"fine{number}.test", 80), 5)
         assert found.addresses == ("10.0.0.1",)
+    assert sum(thread.name == "resolver" for thread in threading.enumerate()) <= 16 + before
+    dead.set()
+    assert {(await task).addresses for task in waiting} == {("10.0.0.1",)}
+    assert (resolver._running <= 8, resolver._abandoned, resolver._busy_slow) == (True, 0, 0)
 
 
 async def test_what_was_given_up_before_it_began_is_not_asked(dead: threading.Event) -> None:
@@ -119,6 +126,32 @@ async def test_what_was_given_up_before_it_began_is_not_asked(dead: threading.Ev
     await stuck
     await wanted
     assert asked == ["stuck.test", "wanted.test"]
+
+
+async def test_giving_up_on_what_has_just_landed_changes_nothing() -> None:
+    resolver = Resolver(lambda *_: ["10.0.0.1"])
+    for _ in range(50):
+        task = asyncio.create_task(resolver.resolve("a.test", 80))
+        await asyncio.sleep(0)
+        while resolver._flights:
+            time.sleep(0.0001)  # its result is on the way to a loop that does not turn
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert (resolver._abandoned, resolver._running) == (0, 1)
+
+
+async def test_without_threads_there_is_a_failure_and_not_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    resolver = Resolver(lambda *_: ["10.0.0.1"])
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(Failure) as caught:
+            await resolver.resolve("a.test", 80)
+    assert caught.value.reason is Reason.DNS
+    assert (await resolver.resolve("a.test", 80)).addresses == ("10.0.0.1",)
 
 
 async def test_the_time_of_the_look_up_is_its_own_not_the_queues(dead: threading.Event) -> None:

@@ -3,12 +3,13 @@
 import asyncio
 import gzip
 import time
+from itertools import pairwise
 
 import pytest
 
 from exporter.contracts import Expired, StreamResponse
 from exporter.model.failure import Failure, Reason
-from exporter.transport.connection import HIGH_WATER
+from exporter.transport.connection import HIGH_WATER, READ
 from tests.transport.conftest import Open, Server, answer
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
@@ -151,6 +152,28 @@ async def test_a_reader_that_does_not_come_back_stops_the_flow(server: Server, o
         assert sent < size
         assert stream._answer.queued < HIGH_WATER + 2 * 16384  # type: ignore[attr-defined]
         assert len(await collect(stream, exchange.deadline)) == sent
+
+
+async def test_one_turn_of_the_loop_takes_one_read(server: Server, opened: Open) -> None:
+    """However much lies ready: otherwise one flood is parsed for as long as it lasts."""
+    flood = chunk(b"x") * 200_000
+
+    server.script = [HEAD + flood + END]
+    exchange = opened(timeout=60)
+    turns: list[int] = []
+
+    async with exchange.stream("GET", "/") as stream:
+        loop, reader = asyncio.get_running_loop(), stream._answer  # type: ignore[attr-defined]
+
+        def turn() -> None:
+            turns.append(reader.raw_bytes)
+            if not reader.done:
+                loop.call_soon(turn)
+
+        turn()
+        await collect(stream, exchange.deadline)
+    assert turns[-1] > 1_000_000
+    assert max(after - before for before, after in pairwise(turns)) <= READ
 
 
 async def test_a_stream_is_bounded(server: Server, opened: Open) -> None:
