@@ -139,6 +139,12 @@ class Answer:
         self.queued -= size
         return taken
 
+    def forget(self) -> None:
+        """Nobody will take the chunks that wait."""
+        if self.chunks:
+            self.chunks.clear()
+        self.queued = 0
+
     def _queue(self, at: float) -> None:
         body = self.content()
         self._parts = []

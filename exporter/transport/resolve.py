@@ -14,13 +14,14 @@ from typing import NamedTuple
 from exporter.model.failure import Failure, Reason
 from exporter.transport.faults import Stage, failure_of
 
-#: Threads that work for somebody, and as many again that may be stuck in look-ups everybody gave up on.
+#: Threads that work for somebody, and how many times as many may be stuck in look-ups everybody gave up on.
 THREADS = 32
+STUCK = 3
 #: Seconds after which an idle thread ends.
 IDLE = 2.0
 #: A name whose last look-up took longer (seconds), or was given up, may use at most half of the threads.
 SLOW = 1.0
-_BREATH = 0.05
+_BREATH = 0.1
 _MAX_SLOW_NAMES = 4096
 
 Lookup = Callable[[str, int], list[str]]
@@ -131,7 +132,7 @@ class Resolver:
             return False
         if not flight.began:
             del self._flights[flight.host], (self._slow if flight.slow else self._fast)[flight.host]
-        elif self._abandoned < self._threads:
+        elif self._abandoned < self._threads * STUCK:
             # Nobody waits for this thread any more: another one may take its place.
             flight.abandoned = True
             self._abandoned += 1

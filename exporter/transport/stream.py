@@ -66,9 +66,8 @@ class Stream:
             return
         limit = min(until, self._deadline)
         now = perf_counter()
-        if (
-            answer.chunks and now < self._deadline
-        ):  # a flood has always something to read: the deadline holds for it too
+        # A flood has always something to read: the deadline holds for it too.
+        if answer.chunks and now < self._deadline:
             return
         if now < limit:
             timer = self._timers.at(limit, connection.wake)
@@ -80,10 +79,9 @@ class Stream:
                 return
         if limit < self._deadline:
             raise Expired
-        connection.fail(
-            Failure(Reason.TIMEOUT, f"the body did not end in time ({answer.body_bytes} bytes came)"),
-        )
+        connection.fail(Failure(Reason.TIMEOUT, f"the body did not end in time ({answer.body_bytes} bytes came)"))
         connection.abort()
+        answer.forget()
 
     def _take(self) -> Sequence[Chunk] | None:
         answer = self._answer

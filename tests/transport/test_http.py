@@ -123,6 +123,7 @@ async def test_a_reused_connection_that_began_to_answer_is_not_replaced(
     with pytest.raises(Failure) as caught:
         await exchange.request("GET", "/")
     assert caught.value.reason is reason
+    assert server.connections == 1
 
 
 async def test_connections_are_fresh_from_run_to_run(server: Server, opened: Open) -> None:

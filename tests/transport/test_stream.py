@@ -96,6 +96,17 @@ async def test_expired_is_not_the_deadline(server: Server, opened: Open) -> None
             await stream.next(exchange.deadline + 10)
 
 
+async def test_the_deadline_holds_for_a_stream_that_always_has_something(server: Server, opened: Open) -> None:
+    server.script = [HEAD + chunk(b"a" * 50_000)]
+    exchange = opened(timeout=0.2)
+    async with exchange.stream("GET", "/") as stream:
+        assert await stream.next(exchange.deadline)
+        await asyncio.sleep(0.25)
+        with pytest.raises(Failure) as caught:
+            await stream.next(exchange.deadline)
+    assert caught.value.reason is Reason.TIMEOUT
+
+
 async def test_the_head_must_come_by_the_deadline(server: Server, opened: Open) -> None:
     async def never(reader: Reader, writer: Writer) -> None:
         await reader.read()
