@@ -19,6 +19,8 @@ from tests.hostile.behaviours import BEHAVIOURS, UNLISTED, Behaviour
 from tests.hostile.process import Hostile
 from tests.support.descriptors import descriptors
 
+pytestmark = pytest.mark.slow
+
 #: Seconds. Fast rows get a long timeout that they must not use; slow rows a short one that they do use.
 FAST, SLOW = 2.5, 0.3
 #: For a machine that is busy with other things.
@@ -159,7 +161,6 @@ async def test_alone(row: Behaviour, hostile: Hostile, transport: Transport) -> 
             await transport.close()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("row", BEHAVIOURS, ids=lambda row: row.name)
 async def test_twenty_at_once(row: Behaviour, hostile: Hostile, transport: Transport) -> None:
     endpoint = row.endpoint(hostile.ports, hostile.ca_file, max_body=MAX_BODY)
@@ -182,7 +183,6 @@ async def test_a_flood_leaves_the_loop_to_others(name: str, hostile: Hostile, tr
         await attempt(transport, row, endpoint, bound(row)[0])
 
 
-@pytest.mark.slow
 async def test_all_at_once_beside_healthy_ones(hostile: Hostile, transport: Transport) -> None:
     healthy = Endpoint("http", "127.0.0.1", hostile.healthy)
     over = False
