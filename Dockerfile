@@ -1,9 +1,11 @@
 # The image of model-exporter. The base needs nothing but Python >= 3.11 with venv, at the same path in both stages:
 #     docker build -t model-exporter .
 #     docker build -t model-exporter --build-arg BASE_IMAGE=registry.example/python:3.13-slim .
+#     docker build -t model-exporter --build-arg EXTRAS=fast,grpc,oauth2,aws,schema .
 ARG BASE_IMAGE=docker.io/library/python:3.13-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
+ARG EXTRAS=fast,grpc
 WORKDIR /src
 RUN python3 -m venv /opt/model-exporter
 ENV PATH=/opt/model-exporter/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -15,7 +17,7 @@ RUN PIP_CONSTRAINT=constraints.txt pip install hatchling \
  && pip wheel --no-build-isolation --no-deps --wheel-dir /tmp/wheel . \
  && python3 -m venv --clear /opt/model-exporter \
  && wheel=$(ls /tmp/wheel/*.whl) \
- && pip install --constraint constraints.txt "${wheel}[fast]" \
+ && pip install --constraint constraints.txt "${wheel}[${EXTRAS}]" \
  && pip check \
  && pip uninstall --yes pip
 

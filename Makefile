@@ -68,10 +68,22 @@ format: $(STAMP) ## put the code into shape
 	@$(BIN)/ruff check --fix-only --quiet $(LINTED)
 	@$(BIN)/ruff format $(LINTED)
 
+# Real servers: all by default; CI takes those that are quick to install. Prometheus watches the first three.
+CORE := litserve mlserver mlflow
+SERVERS ?= $(CORE) bentoml kserve ray pytriton torchstack infinity llamacpp ollama
+
 .PHONY: test-real
-test-real: $(STAMP) ## install real model servers, watch them through a real Prometheus (1 GB, 3 minutes)
-	@sh tests/real/servers/install.sh
-	@$(BIN)/python -m pytest -m real tests/real $(ARGS)
+test-real: test-watching test-conformance ## against real model servers and a real Prometheus (10 GB, half an hour; SERVERS="...": fewer)
+
+.PHONY: test-watching
+test-watching: $(STAMP) # three model servers, watched through a real Prometheus
+	@sh tests/real/servers/install.sh $(CORE)
+	@$(BIN)/python -m pytest -m real tests/real --ignore=tests/real/conformance $(ARGS)
+
+.PHONY: test-conformance
+test-conformance: $(STAMP) # every protocol against its servers, two at a time
+	@sh tests/real/servers/install.sh $(SERVERS)
+	@MODEL_EXPORTER_REAL_SERVERS="$(SERVERS)" $(BIN)/python -m pytest -n 2 --dist loadgroup -m real tests/real/conformance $(ARGS)
 
 .PHONY: bench
 bench: $(STAMP) ## CPU per probe beside Debian's blackbox_exporter, schedule, memory, cost of a scrape (6 minutes)
@@ -85,10 +97,17 @@ dist: $(STAMP) ## the source distribution and the wheel, in dist/
 pins: ## new constraints.txt: the newest versions that the ranges in pyproject.toml allow
 	@rm -rf $(VENV)-pins && $(PYTHON) -m venv $(VENV)-pins
 	@$(VENV)-pins/bin/python -m pip install --quiet --upgrade pip
-	@$(VENV)-pins/bin/python -m pip install --quiet '.[fast,terminal]' --group dev
+	@$(VENV)-pins/bin/python -m pip install --quiet '.[aws,fast,grpc,oauth2,schema,terminal]' --group dev
 	@sed -n '/^#/p' constraints.txt > constraints.new
 	@$(VENV)-pins/bin/python -m pip freeze --exclude model-exporter | tr '_A-Z' '-a-z' | LC_ALL=C sort >> constraints.new
 	@mv constraints.new constraints.txt && rm -rf $(VENV)-pins && git --no-pager diff --stat -- constraints.txt
+
+.PHONY: proto
+proto: # new exporter/protocols/proto/*_pb2.py from the .proto files, by the oldest protobuf we support
+	@rm -rf $(VENV)-proto && $(PYTHON) -m venv $(VENV)-proto
+	@$(VENV)-proto/bin/python -m pip install --disable-pip-version-check --quiet grpcio-tools==1.75.1
+	@$(VENV)-proto/bin/python -m grpc_tools.protoc -I. --python_out=. exporter/protocols/proto/*.proto
+	@rm -rf $(VENV)-proto && git --no-pager diff --stat -- exporter/protocols/proto
 
 .PHONY: clean
 clean: ## remove everything that was made, the .venv and the real servers included

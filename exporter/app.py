@@ -3,12 +3,11 @@
 import asyncio
 import contextlib
 import gc
-import hashlib
 import logging
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,11 @@ from aiohttp import web
 
 from exporter import __version__, log
 from exporter.config import build, loader
+from exporter.config.budget import allowance_of
+from exporter.config.roster import Roster
+from exporter.config.source import digest_of
 from exporter.contracts import Exchange
+from exporter.discovery import Discovery
 from exporter.engine import Engine, Limits
 from exporter.engine.findings import Findings
 from exporter.ledger import Ledger
@@ -25,6 +28,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.model.job import Job, Kind
 from exporter.model.result import Result
 from exporter.model.state import State, StateChange
+from exporter.model.target import Target
 from exporter.transport import Transport
 from exporter.web.connection import Runner
 from exporter.web.doors import Doors
@@ -52,6 +56,8 @@ class Options:
     external_url: str = ""
     route_prefix: str = ""
     shard: tuple[int, int] | None = None
+    #: Whether targets are left alone in the maintenance windows of the config.
+    windows: bool = True
 
 
 class CannotListen(Exception):
@@ -66,6 +72,8 @@ class Daemon:
         self._on_result = on_result
         #: The jobs in force.
         self.jobs: list[Job] = []
+        #: What stands for targets nobody knows yet: names that were not looked up, catalogues that were not read.
+        self.unread: list[Target] = []
         self.addresses: list[tuple[str, int]] = []
         self._built = self._load()
         self.ledger = Ledger(self._built.bounds)
@@ -76,10 +84,17 @@ class Daemon:
             limits=_limits(self._built),
             on_change=self._changed,
             on_result=self._finished,
+            windows=options.windows,
         )
         self.exposition = Exposition(self.ledger)
         self._findings = Findings(build.jobs_for_detection)
         self._flagged = [job for url in options.targets for job in build.jobs_for_url(url)]
+        self._roster = Roster(self._built, self._flagged, options.shard)
+        self._discovery = Discovery(
+            own=self.ledger.own,
+            supervise=lambda run: self._supervise("discovery", run),
+            changed=lambda: self._apply_wanted.set(),
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._reload_lock = asyncio.Lock()
         self._reload_wanted = asyncio.Event()
@@ -92,14 +107,15 @@ class Daemon:
 
     async def start(self) -> None:
         """Listen, then probe. Raises CannotListen."""
-        self._digest = await asyncio.to_thread(_digest, self.options.config)
+        self._digest = await asyncio.to_thread(digest_of, self.options.config)
         await self._listen()
         self._reloaded(ok=True)
+        self._discover()
         self._apply()
         _freeze()
         self._supervise("wheel", self.engine.run)
         self._supervise("reload", self._reload_when_asked)
-        self._supervise("detection", self._apply_findings)
+        self._supervise("detection", self._apply_when_asked)
         if self.options.config and self.options.reload_interval > 0:
             self._supervise("watcher", self._watch)
 
@@ -151,8 +167,11 @@ class Daemon:
                 self._built.file, module, url, model, probe
             ),
             jobs_found=_jobs_found,
-            resolve=lambda host: self.transport.resolve(host, 0),
+            resolve=self._resolve,
             run=self.engine.once,
+            announced=lambda: self.engine.pauses.announced,
+            announce=self.engine.pauses.announce,
+            withdraw=self.engine.pauses.withdraw,
         )
 
     # --- config -------------------------------------------------------------------------------------------------
@@ -173,7 +192,7 @@ class Daemon:
         if not self.options.config:
             return []
         async with self._reload_lock:
-            digest = await asyncio.to_thread(_digest, self.options.config)
+            digest = await asyncio.to_thread(digest_of, self.options.config)
             try:
                 loaded = await loader.load_in_child(self.options.config)
                 self._built = await build.build_in_slices(loaded.file)
@@ -187,6 +206,8 @@ class Daemon:
             _warn(loaded)
             self._digest = digest
             self.engine.limits = _limits(self._built)
+            self._roster = Roster(self._built, self._flagged, self.options.shard)
+            self._discover()
             self._apply()
             self._reloaded(ok=True)
             _freeze()
@@ -202,31 +223,28 @@ class Daemon:
 
     # --- jobs ---------------------------------------------------------------------------------------------------
 
+    def _discover(self) -> None:
+        """Look for what this config wants found, and go on with what is looked for already."""
+        self._discovery.take(self._roster.discoverers(self._resolve, self.engine.once))
+
     def _apply(self) -> None:
         """Hand the engine every job that should exist: start, reload and findings all come through here."""
         jobs: list[Job] = []
         detecting: set[str] = set()
-        sources: dict[str, set[str]] = {"config": set(), "flag": set()}
-        for source, job in self._configured():
+        sources: dict[str, set[str]] = {source.name: set() for source in self._roster.sources}
+        for source, job in self._roster.jobs(self._discovery):
             name = job.target.name
-            sources[source].add(name)
+            sources.setdefault(source, set()).add(name)
             if job.kind is Kind.DETECT:
                 detecting.add(name)
                 jobs += self._findings.jobs(job)
             else:
                 jobs.append(job)
         self._findings.keep(detecting)
-        self.jobs = jobs
+        self.jobs, self.unread = jobs, list(self._roster.unread(self._discovery))
         for job in self.engine.reconcile(jobs).removed:
             self.transport.forget(job.key)
-        self.ledger.own.targets = {source: len(names) for source, names in sources.items() if names}
-
-    def _configured(self) -> Iterator[tuple[str, Job]]:
-        shard = self.options.shard
-        for source, jobs in (("config", self._built.jobs), ("flag", self._flagged)):
-            for job in jobs:
-                if shard is None or _shard(job.target.name, shard[1]) == shard[0]:
-                    yield source, job
+        self.ledger.own.targets = {source: len(names) for source, names in sources.items()}
 
     def _finished(self, result: Result) -> None:
         """Every run ends up here: what `auto` found, and whether it still holds."""
@@ -249,14 +267,18 @@ class Daemon:
     async def _ask_again(self, question: Job) -> None:
         self._learn(await self.engine.once(question))
 
-    async def _apply_findings(self) -> None:
+    async def _apply_when_asked(self) -> None:
         while True:
             await self._apply_wanted.wait()
             await asyncio.sleep(_SETTLE)  # findings of many targets are applied together
             self._apply_wanted.clear()
+            await self._roster.prepare(self._discovery)
             self._apply()
 
-    def _open_exchange(self, job: Job, deadline: float, trace_id: str) -> Exchange:
+    async def _resolve(self, host: str) -> tuple[str, ...]:
+        return await self.transport.resolve(host, 0)
+
+    def _open_exchange(self, job: Job, deadline: float, trace_id: str, *, aside: bool = False) -> Exchange:
         record = self.ledger.targets.get(job.target.name)
         endpoint = job.target.endpoint
         return self.transport.exchange(
@@ -265,7 +287,7 @@ class Daemon:
             trace_id=trace_id,
             # A run on demand of a target that is configured too is another matter.
             memory=record.memory if record and record.target.endpoint is endpoint else {},
-            keep=job.key if endpoint.keep_alive else None,
+            keep=job.key if endpoint.keep_alive and not aside else None,
         )
 
     def _changed(self, change: StateChange) -> None:
@@ -278,12 +300,13 @@ class Daemon:
 
     # --- components ---------------------------------------------------------------------------------------------
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
-    def _supervise(self, component: str, run: Callable[[], Awaitable[None]]) -> None:
+    def _supervise(self, component: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Keep a component running: one that crashes is logged, counted and started again with backoff."""
 
         async def keep_running() -> None:
@@ -299,7 +322,7 @@ class Daemon:
                 wait = 1.0 if time.monotonic() - started > 60 else min(60.0, wait * 2)
                 await asyncio.sleep(wait)
 
-        self._spawn(keep_running())
+        return self._spawn(keep_running())
 
     async def _reload_when_asked(self) -> None:
         while True:
@@ -311,10 +334,10 @@ class Daemon:
         """Reload when the files' content changed, also through a swapped symlink; a half-written file is waited for."""
         while True:
             await asyncio.sleep(self.options.reload_interval)
-            digest = await asyncio.to_thread(_digest, self.options.config)
+            digest = await asyncio.to_thread(digest_of, self.options.config)
             while digest != self._digest:
                 await asyncio.sleep(_DEBOUNCE)
-                again = await asyncio.to_thread(_digest, self.options.config)
+                again = await asyncio.to_thread(digest_of, self.options.config)
                 if again == digest:
                     await self.reload()
                     break
@@ -332,24 +355,8 @@ def _jobs_found(result: Result) -> list[Job]:
 
 
 def _limits(built: build.Built) -> Limits:
-    return Limits(concurrency=built.limits.concurrency, per_host=built.limits.per_host)
-
-
-def _digest(paths: Sequence[Path]) -> bytes:
-    """Of the files' content; a file that cannot be read counts as its error."""
-    total = hashlib.sha256()
-    for path in paths:
-        try:
-            content = path.read_bytes() if path.is_file() else b"not a file"
-        except OSError as error:
-            content = str(error).encode()
-        total.update(hashlib.sha256(content).digest())
-    return total.digest()
-
-
-def _shard(name: str, count: int) -> int:
-    """Which of `count` shards a target belongs to; a new shard takes its share and moves nothing else (rendezvous)."""
-    return max(range(count), key=lambda shard: hashlib.blake2b(f"{shard}/{name}".encode(), digest_size=8).digest())
+    limits = built.limits
+    return Limits(limits.concurrency, limits.per_host, allowance_of(limits.budget))
 
 
 def _freeze() -> None:

@@ -1,12 +1,15 @@
 """The doors between rooms: what a protocol gets, and what a protocol is."""
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
-from exporter.model.job import Kind, Scope
-from exporter.model.observation import Measurement
+from exporter.model.cost import Cost
+from exporter.model.job import Kind, Scope, Within
+from exporter.model.load import Load
+from exporter.model.observation import Detection, Measurement
+from exporter.model.stream import TokenEvent
 from exporter.settings import Settings
 
 
@@ -80,6 +83,18 @@ class StreamResponse(Protocol):
         """The rest of the body, at most `limit` bytes (more is left unread), for an answer that is not a stream."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a unary gRPC call. `code` is the gRPC status (0 is OK) and `message` what the server said with it;
+    `body` is the serialised answer, empty unless the call went well; `ended` is the stamp of its end.
+    """
+
+    code: int
+    message: str
+    body: bytes
+    ended: float
+
+
 class Exchange(Protocol):
     """One attempt's conversation with a target: one absolute deadline from DNS to the parsed body.
 
@@ -90,6 +105,8 @@ class Exchange(Protocol):
 
     deadline: float  #: monotonic stamp, seconds
     memory: MutableMapping[str, Any]  #: what protocols remember of this target between runs; dies with the target
+    #: Hears every token event of a stream at once; None when nobody listens. Must not block.
+    on_token: Callable[[TokenEvent], None] | None
 
     async def request(
         self,
@@ -115,6 +132,28 @@ class Exchange(Protocol):
     ) -> AbstractAsyncContextManager[StreamResponse]:
         """Send a request and hand the answer over once its head is there. Leaving the block aborts the connection."""
 
+    async def call(
+        self,
+        method: str,
+        message: bytes,
+        *,
+        metadata: Sequence[tuple[str, str]] = (),
+        timeout: float | None = None,
+    ) -> Reply:
+        """A unary gRPC call to the target's host and port, over TLS where its scheme says so.
+
+        `method` is the full path (`/package.Service/Method`), `message` the serialised request. Any status the server
+        itself gave is returned; connecting that fails, a deadline that passes and a peer that speaks no gRPC raise.
+        """
+
+    def beside(self, where: str | int) -> "Exchange":
+        """A conversation with another address of the same server (`http://host:port`, such as a management port), or
+        with another port of the target's own host. Raises `Failure` (connect) for a port where the target is a socket.
+
+        It shares deadline, trace and memory, and what it measures counts here; the target's credentials, headers and
+        path are not sent there. It is closed with this one.
+        """
+
     async def connect(self) -> None:
         """Open a connection (TLS included) and close it: the whole question of the `tcp` protocol."""
 
@@ -134,8 +173,9 @@ class Exchange(Protocol):
 class ModelProtocol(Protocol):
     """A server family and its API: one file in `protocols/`, one class, an async method per probe kind it offers.
 
-    The methods carry the kinds' names (`health`, `ready`, `metadata`, `infer`, `stream`, `detect`), take an
-    `Exchange` and return an `Observation`. They do not retry, log, loop over targets or touch a metric.
+    The methods carry the kinds' names (`health`, `ready`, `metadata`, `infer`, `stream`, and for us alone `detect`,
+    `catalogue`, `propose`), take an `Exchange` and return an `Observation`. They do not retry, log, loop over targets
+    or touch a metric. `infer` hands the whole answer over as the observation's `output`: a client may want it.
     """
 
     name: ClassVar[str]
@@ -145,12 +185,72 @@ class ModelProtocol(Protocol):
     default_kinds: ClassVar[tuple[Kind, ...]]
     #: Keys of a target or module that only this protocol knows (`done`, `management` ...), as one settings model.
     options: ClassVar[type[Settings]]
+    #: Schemes of a url this protocol can speak over.
+    schemes: ClassVar[frozenset[str]]
+    #: Whether `load` has something to tell; it is then called beside each canary.
+    tells_load: ClassVar[bool]
 
-    def __init__(self, *, model: str, path: str, query: str, settings: Settings, options: Settings) -> None:
-        """`path` and `query` are the URL's own; `settings` is an instance of `kinds[kind]`, `options` of `options`."""
+    @classmethod
+    def kinds_at(cls, host: str) -> tuple[Kind, ...]:
+        """`default_kinds`, less those that would do harm at this host."""
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        path: str,
+        query: str,
+        settings: Settings,
+        options: Settings,
+        scheme: str = "http",
+        port: int = 0,
+        wake: bool = False,
+    ) -> None:
+        """`scheme`, `port`, `path` and `query` are the URL's own; `settings` is an instance of `kinds[kind]`, `options`
+        of `options`. Unless `wake`, a canary raises `Asleep` instead of waking a model that is not loaded.
+        """
+
+    async def load(self, exchange: Exchange) -> Load | None:
+        """The server's load now; None where its answer does not tell. Raises `Failure`."""
+
+    def cost(self) -> Cost:
+        """The most that one attempt at the canary it was built for uses of a budget."""
 
     def scope(self) -> Scope:
         """What a `ready` answer of this protocol, built this way, speaks of."""
 
+    def steady(self) -> bool:
+        """Whether the same canary, asked again, has to bring the same answer."""
+
+    def within(self) -> Within | None:
+        """How soon the answer must be there; None where any time will do."""
+
     def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
         """What is still missing or contradictory once target, module and defaults are merged: (field path, message)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Everything a discoverer found: `names` of models or addresses, each once, in an order that does not change by
+    itself.
+
+    `over` is how many more there are than it may watch, `missing` how many were expected and are not there (None where
+    nothing can be expected). `detection` is what the server turned out to be, where that had to be found out.
+    """
+
+    names: tuple[str, ...]
+    over: int = 0
+    missing: int | None = None
+    detection: Detection | None = None
+
+
+class Discoverer(Protocol):
+    """Something that tells what there is to watch. One loop asks it again and again."""
+
+    source: str  #: unique: the label `source`
+    interval: float  #: seconds between two questions
+    place: Hashable  #: where it looks: what was found elsewhere says nothing
+    question: Hashable  #: all that decides what it finds: when this is another one, it is asked at once
+
+    async def find(self) -> Found:
+        """All there is now. Raises `Failure`; what was found before then stays."""

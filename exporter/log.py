@@ -25,6 +25,8 @@ def configure(level: str = "info", form: Format = "logfmt", stream: TextIO | Non
     logging.raiseExceptions = False
     # aiohttp's access log and asyncio's slow-callback lines would drown ours.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    # At debug botocore writes down what it signs, session tokens included.
+    logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
 def event(logger: logging.Logger, level: int, message: str, **fields: Any) -> None:

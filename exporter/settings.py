@@ -186,6 +186,8 @@ def _count_schema(minimum: int, maximum: int) -> WithJsonSchema:
 SmallCount = Annotated[int, BeforeValidator(_count(1, 1000)), _count_schema(1, 1000)]
 #: How many of something: 1 to 1,000,000.
 Count = Annotated[int, BeforeValidator(_count(1, 1_000_000)), _count_schema(1, 1_000_000)]
+#: How many of something: 1 to 10^12.
+LargeCount = Annotated[int, BeforeValidator(_count(1, 10**12)), _count_schema(1, 10**12)]
 
 
 # Paths and text from files
@@ -211,7 +213,8 @@ FilePath = Annotated[str, BeforeValidator(_path), WithJsonSchema({"type": "strin
 MAX_TEXT = 1_000_000
 
 
-def _text(value: Any, info: ValidationInfo) -> str:
+def read_text(value: Any, info: ValidationInfo) -> str:
+    """Text as the config means it: inline, or what is in `{file: PATH}`."""
     if isinstance(value, str):
         return value
     if isinstance(value, int | float):
@@ -248,7 +251,7 @@ def _file_or(schema: dict[str, Any], *sources: str) -> dict[str, Any]:
 
 
 #: Text, inline or read from `{file: PATH}` when the config is loaded; at most 1 MB.
-Text = Annotated[str, BeforeValidator(_text), WithJsonSchema(_file_or({"type": "string"}, "file"))]
+Text = Annotated[str, BeforeValidator(read_text), WithJsonSchema(_file_or({"type": "string"}, "file"))]
 
 
 # Secrets and headers

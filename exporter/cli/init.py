@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +13,14 @@ from exporter.cli.sheet import Live, sheet
 from exporter.cli.words import clean
 
 if TYPE_CHECKING:
-    from exporter.cli.propose import Canary, Proposal
-    from exporter.model.endpoint import Endpoint
+    from collections.abc import Callable
+
+    from exporter.cli.propose import Canary, Entry
+    from exporter.model.observation import Detection
     from exporter.once import ProbeReport
+
+#: Models of one server that get a target each.
+MOST_TARGETS = 3
 
 
 @click.command(
@@ -27,32 +33,31 @@ if TYPE_CHECKING:
 def command(urls: tuple[str, ...]) -> None:
     """Ask each server what it is and print a config that watches it.
 
-    The canary that is proposed (a short chat, a prediction on zeros) is tried once; one that the server refuses is
-    written as a comment, with the reason. Exit 1 when a server could not be recognised; its target is printed all the
-    same.
+    A server that lists its models gets a target for each of the first three. The canary that is proposed (a short
+    chat, a prediction on zeros) is tried once; one that the server refuses is written as a comment, with the reason.
+    Exit 1 when a server could not be recognised; its target is printed all the same.
     """
     from exporter import log
     from exporter.cli.propose import write
 
     log.configure("error")
     with errors.told():
-        proposals = asyncio.run(_ask_all(dict.fromkeys(urls)))
-    click.echo(write(proposals), nl=False)
-    unknown = [proposal for proposal in proposals if not proposal.protocol]
-    for proposal in unknown:
-        click.echo(f"Not recognised: {_shown(proposal.url)}: {clean(proposal.why)}", err=True)
+        entries = asyncio.run(_ask_all(dict.fromkeys(urls)))
+    click.echo(write(entries), nl=False)
+    unknown = [entry for entry in entries if not entry.protocol]
+    for entry in unknown:
+        click.echo(f"Not recognised: {_shown(entry.url)}: {clean(entry.why)}", err=True)
     sys.exit(1 if unknown else 0)
 
 
-async def _ask_all(urls: "dict[str, None]") -> "list[Proposal]":
+async def _ask_all(urls: "dict[str, None]") -> "list[Entry]":
     with sheet(sys.stderr).live(transient=True) as live:
-        return [await _ask(url, live) for url in urls]
+        return [entry for url in urls for entry in await _ask(url, live)]
 
 
-async def _ask(url: str, live: Live | None) -> "Proposal":
+async def _ask(url: str, live: Live | None) -> "list[Entry]":
     from exporter import once
-    from exporter.cli import inquire
-    from exporter.cli.propose import Proposal
+    from exporter.cli.propose import Entry
 
     def tell(text: str) -> None:
         if live is not None:
@@ -62,38 +67,42 @@ async def _ask(url: str, live: Live | None) -> "Proposal":
     report = await once.probe(url)
     found = report.detection
     if found is None:
-        return Proposal(url, "", "", _trouble(report), "", (), (), None)
-    endpoint = report.results[0].job.target.endpoint
+        return [Entry(url, "", "", _trouble(report), "", (), (), None)]
     tell("which models")
-    listed = await inquire.models(endpoint, found.protocol)
-    model = listed[0] if listed else ""
-    tell("does it answer")
-    canary = await _canary(url, found.protocol, model, endpoint)
-    return Proposal(url, found.protocol, found.server, found.why, model, listed[1:], found.probes, canary)
+    listed = await once.catalogue(url, found.protocol)
+    models, others = listed[:MOST_TARGETS] or ("",), listed[MOST_TARGETS:]
+    entries = [await _entry(url, found, model, tell) for model in models]
+    entries[-1] = replace(entries[-1], others=others)
+    return entries
 
 
-async def _canary(url: str, protocol: str, model: str, endpoint: "Endpoint") -> "Canary | None":
+async def _entry(url: str, found: "Detection", model: str, tell: "Callable[[str], None]") -> "Entry":
+    from exporter import protocols
+    from exporter.cli.propose import Entry
+
+    tell(f"does {clean(model, 60)} answer" if model else "does it answer")
+    canary = await _canary(url, found.protocol, model)
+    wanting = tuple(kind.value for kind in protocols.load(found.protocol).kinds if kind.canary)
+    return Entry(url, found.protocol, found.server, found.why, model, (), found.probes, canary, wanting)
+
+
+async def _canary(url: str, protocol: str, model: str) -> "Canary | None":
     """The canary for a protocol, tried; None where we do not know what to ask."""
     from exporter import once
-    from exporter.cli import inquire, propose
+    from exporter.cli.propose import Canary
     from exporter.model.failure import Evidence
     from exporter.model.job import Kind
 
-    settings: dict[str, Any]
-    if protocol == "openai" and model:
-        name, settings = "stream", propose.stream_settings()
-        comment = "The real question: does it speak, and how fast? About two dozen tokens a run."
-    elif protocol == "open_inference" and model and (tensors := await inquire.inputs(endpoint, model)):
-        name, settings = "infer", propose.infer_settings(tensors)
-        comment = "The real question: does it predict? Put a true example in place of the zeros, and expect its answer."
-    else:
+    proposal = await once.propose(url, protocol, model)
+    if proposal is None:
         return None
     report = await once.probe(
-        url, protocol=protocol, model=model, kinds=(Kind(name),), settings={"probes": {name: settings}}
-    )
-    # A server that is slow, busy or gone says nothing against the question.
+        url, protocol=protocol, model=model, kinds=(Kind(proposal.kind),),
+        settings={"probes": {proposal.kind: dict(proposal.settings)}},
+    )  # fmt: skip
+    # A server that is slow, busy or gone says nothing against the question, nor does a model that was left asleep.
     misfit = any(result.evidence in (Evidence.REFUSED, Evidence.WRONG, Evidence.BROKEN) for result in report.results)
-    return propose.Canary(name, settings, comment, _trouble(report), misfit)
+    return Canary(proposal.kind, proposal.settings, proposal.comment, _trouble(report), misfit)
 
 
 def _shown(url: str) -> str:
@@ -104,6 +113,8 @@ def _shown(url: str) -> str:
 def _trouble(report: "ProbeReport") -> str:
     """Why the first run that was not healthy was not; empty when all were."""
     for result in report.results:
+        if result.skipped:
+            return f"the model is {result.skipped}"
         if result.reason is not None:
             return f"{result.reason}: {result.detail}" if result.detail else str(result.reason)
     return "" if report.results else "nothing was asked"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def healthy(reports: "Sequence[ProbeReport]") -> bool:
-    """Whether something was asked and every answer was good."""
+    """Whether something was asked and every answer was good. A model that was left asleep is no bad answer."""
     results = [result for report in reports for result in report.results]
     return bool(results) and all(result.status is Status.HEALTHY for result in results)
 
@@ -71,14 +71,15 @@ def document(reports: "Sequence[ProbeReport]") -> dict[str, Any]:
 
 
 def _probe(name: str, results: Sequence[Result]) -> dict[str, Any]:
+    ran = [result for result in results if not result.skipped]
     return {
         "probe": name,
         "kind": str(results[0].job.kind),
         "runs": [_run(result) for result in results],
         "summary": {
-            "runs": len(results),
-            "healthy": sum(result.status is Status.HEALTHY for result in results),
-            "duration_seconds": spread([result.measurement.duration for result in results]),
+            "runs": len(ran),
+            "healthy": sum(result.status is Status.HEALTHY for result in ran),
+            "duration_seconds": spread([result.measurement.duration for result in ran]),
             "ttft_seconds": spread([first_token(result) for result in results]),
             "output_tokens_per_second": spread([speed(result) for result in results]),
         },
@@ -90,7 +91,7 @@ def _run(result: Result) -> dict[str, Any]:
     stream, tokens = seen.stream, seen.tokens
     return {
         "at": result.at,
-        "status": str(result.status),
+        "status": result.outcome,
         "reason": str(result.reason) if result.reason else None,
         "detail": result.detail,
         "attempts": result.attempts,
@@ -114,6 +115,7 @@ def _run(result: Result) -> dict[str, Any]:
         }
         if stream
         else None,
+        "server_seconds": {str(part): took for part, took in seen.server_seconds.items()},
         "tokens": {
             "input": tokens.input,
             "output": tokens.output,

@@ -53,7 +53,7 @@ def _figures(results: Sequence[Result]) -> Table:
     rows = [
         (
             result.job.probe,
-            str(result.status),
+            result.outcome,
             seconds(result.measurement.duration),
             *(seconds(result.measurement.phases.get(phase)) for phase in PHASES),
         )
@@ -65,8 +65,10 @@ def _figures(results: Sequence[Result]) -> Table:
 def _summary(reports: "Sequence[ProbeReport]") -> Table:
     rows = []
     for name, results in by_probe(reports).items():
-        good = sum(result.status is Status.HEALTHY for result in results)
-        rows.append(_spread_row(name, f"{good}/{len(results)}", [result.measurement.duration for result in results]))
+        ran = [result for result in results if not result.skipped]
+        good = sum(result.status is Status.HEALTHY for result in ran)
+        healthy = f"{good}/{len(ran)}" if ran else results[-1].outcome
+        rows.append(_spread_row(name, healthy, [result.measurement.duration for result in ran]))
         if any(first_token(result) is not None for result in results):
             rows.append(_spread_row("  first token", "", [first_token(result) for result in results]))
         rates = spread([speed(result) for result in results])
@@ -99,7 +101,9 @@ def _words(results: Sequence[Result]) -> list[tuple[str, str]]:
 def _said(result: Result) -> list[str]:
     measured, seen = result.measurement, result.observation
     lines = []
-    if result.status is Status.HEALTHY:
+    if result.skipped:
+        lines.append(f"not asked, its model is {result.skipped}: {clean(result.detail)}".rstrip(": "))
+    elif result.status is Status.HEALTHY:
         status = f"answered {measured.http_status}" if measured.http_status else "answered"
         lines.append(f"{status}{_attempts(result)}")
     else:
@@ -120,6 +124,9 @@ def _said(result: Result) -> list[str]:
             if many
         ]
         lines.append(f"tokens: {', '.join(parts)}")
+    if seen.server_seconds:
+        told = ", ".join(f"{part} {seconds(took)}" for part, took in seen.server_seconds.items())
+        lines.append(f"by the server's account: {told}")
     if seen.answer:
         lines.append(f"it said: {clean(seen.answer, 160)}")
     if result.suspect:

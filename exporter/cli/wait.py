@@ -70,7 +70,7 @@ def command(
     with errors.told(config), watched.live(transient=True) as live:
         verdict = asyncio.run(
             once.wait(
-                app.Options(config=config, listen=(), reload_interval=0.0, shutdown_grace=0.0),
+                app.Options(config=config, listen=(), reload_interval=0.0, shutdown_grace=0.0, windows=False),
                 select=select,
                 consecutive=consecutive,
                 timeout=timeout,
@@ -97,6 +97,8 @@ def _nothing(config: Sequence[Path], select: Sequence[tuple[str, str]]) -> str:
     for job in build.build(loader.load(config).file).jobs:
         for key, value in traits(job.target).items():
             known.setdefault(key, set()).add(value)
+    if not known:
+        return "No target is selected: the config itself names none, and what was found does not fit."
     hints = []
     for key in dict.fromkeys(key for key, _ in select):
         values = sorted(known.get(key, ()))
@@ -127,7 +129,7 @@ def _table(standings: "Sequence[Standing]") -> Table:
             str(standing.state),
             f"{standing.have}/{standing.want}",
             str(standing.reason or ""),
-            clean(standing.detail, 100),
+            clean(standing.detail, 100) + (f" (try `{standing.hint}`)" if standing.hint else ""),
         )
         for standing in standings
     ]

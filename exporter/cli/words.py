@@ -37,7 +37,7 @@ ADVICE: Mapping[Reason, str] = MappingProxyType(
         Reason.INCOMPLETE: "the stream ended without its promised end",
         Reason.ERROR_EVENT: "an error came inside a 200: look at the server's log",
         Reason.EXPECTATION: "it answered, and the answer is not what was expected",
-        Reason.INTERNAL: "a bug of ours: please report it with the message above",
+        Reason.INTERNAL: "an extra that is not installed, or a bug of ours: please report that with the message above",
     }
 )
 
@@ -64,9 +64,9 @@ def number(value: float | None) -> str:
     return f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"
 
 
-def count(many: int, what: str) -> str:
-    """`1 target`, `2 targets`."""
-    return f"{many} {what}" if many == 1 else f"{many} {what}s"
+def count(many: int, what: str, several: str = "") -> str:
+    """`1 target`, `2 targets`; `several` is the plural where that is another."""
+    return f"{many} {what}" if many == 1 else f"{many} {several or what + 's'}"
 
 
 def clean(text: str, limit: int = 240) -> str:

@@ -12,19 +12,21 @@ from typing import Any
 from exporter import protocols
 from exporter.config import hosts, loader
 from exporter.config.dump import dump as config_dump
-from exporter.config.merge import AUTO, Merged, MergedProbe, Merger
+from exporter.config.merge import AUTO, Merged, MergedProbe, Merger, name_of
 from exporter.config.models import File, OnDemand
 from exporter.config.models import Limits as Limits
 from exporter.config.own_keys import OwnKeys, Validated, digest, load
+from exporter.config.replicas import Place, Replicas, at
 from exporter.contracts import ModelProtocol
 from exporter.ledger import Bounds
+from exporter.model.cost import ONE_REQUEST
 from exporter.model.endpoint import Endpoint
 from exporter.model.job import Job, Kind, Scope
 from exporter.model.observation import Detection, Observation
 from exporter.model.target import Target
 
-#: Seconds that `build_in_slices` works before it lets the loop go on.
-_SLICE = 0.002
+#: Seconds of work in slices before the loop goes on.
+SLICE = 0.002
 #: Targets built at a time; ten take about a millisecond.
 _BATCH = 10
 #: Targets packed at a time.
@@ -33,8 +35,9 @@ _PACK = 100
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What a file stands for. `file` is the file without its targets: what `/probe` needs of it. `packed` are the
-    targets as `dump` needs them, 20 bytes each where they are much alike.
+    """What a file stands for. `file` is the file without its targets: what `/probe` needs of it. `replicas` says of
+    the targets that are several where these are. `packed` are the targets as `dump` needs them, 20 bytes each where
+    they are much alike.
     """
 
     jobs: list[Job]
@@ -42,6 +45,7 @@ class Built:
     bounds: Bounds
     on_demand: OnDemand
     file: File
+    replicas: Mapping[str, Replicas]
     packed: tuple[bytes, ...] = field(repr=False)
 
 
@@ -58,12 +62,12 @@ def build(file: File) -> Built:
 async def build_in_slices(file: File) -> Built:
     """As `build`, on a running loop that must not stall: it works for two milliseconds at a time."""
     batches = []
-    until = time.perf_counter() + _SLICE
+    until = time.perf_counter() + SLICE
     for batch in _batches(file):
         batches.append(batch)
         if time.perf_counter() >= until:
             await asyncio.sleep(0)
-            until = time.perf_counter() + _SLICE
+            until = time.perf_counter() + SLICE
     return _built(file, batches)
 
 
@@ -94,6 +98,21 @@ def jobs_for_url(
         target["probes"] = {name: given.get(name, {}) for name in probes}
     file = loader.load_values({"targets": [target]}, name=_shown(url)).file
     return build(file).jobs
+
+
+def job_for_question(url: str, protocol: str, kind: Kind, model: str = "") -> Job | None:
+    """The job of an internal kind (catalogue, propose) about a target that no file names; None where the protocol does
+    not offer it, or cannot with what is given. Raises ConfigError.
+    """
+    if kind not in load(protocol).kinds:
+        return None
+    target: dict[str, Any] = {"url": url, "protocol": protocol, "probes": {}, **({"model": model} if model else {})}
+    file = loader.load_values({"targets": [target]}, name=_shown(url)).file
+    merger = Merger(file)
+    only = (file.targets or [])[0]
+    maker = _Maker(merger.merge(only), OwnKeys(file.folder), merger)
+    probe = replace(merger.probe(kind.value), kind=kind)
+    return None if maker.lacks(probe) else maker.jobs([probe])[0]
 
 
 def jobs_for_module(file: File, module: str, url: str, model: str = "", probe: str = "") -> list[Job]:
@@ -128,14 +147,22 @@ def jobs_for_detection(job: Job, found: Detection) -> list[Job]:
     ask = job.ask
     if not isinstance(ask, Detecting):
         raise TypeError(f"{job.probe} of {job.target.name} asks for no protocol")
-    merged = replace(ask.merged, name=job.target.name, protocol=found.protocol, labels=job.target.labels)
-    maker = _Maker(merged, ask.own_keys, ask.merger)
+    target = job.target
+    jobs = jobs_under(found, replace(ask.merged, name=target.title, labels=target.labels), ask.own_keys, ask.merger)
+    return at(jobs, Place(target.endpoint.addresses[0], target.endpoint.connect_port)) if target.address else jobs
+
+
+def jobs_under(found: Detection, merged: Merged, own_keys: OwnKeys, merger: Merger) -> list[Job]:
+    """The jobs of a merged target whose protocol is `auto`, under the protocol found."""
+    maker = _Maker(replace(merged, protocol=found.protocol), own_keys, merger)
     if merged.probes is not None:
         wanted = [probe for probe in merged.probes if probe.kind in load(found.protocol).kinds]
     else:
         offered = load(found.protocol).kinds
-        names = [name for name in found.probes if name in offered] or list(load(found.protocol).default_kinds)
-        wanted = [ask.merger.probe(str(name)) for name in names]
+        names = [name for name in found.probes if name in offered] or list(
+            load(found.protocol).kinds_at(merged.address.host)
+        )
+        wanted = [merger.probe(str(name)) for name in names]
     return maker.jobs(wanted)
 
 
@@ -154,6 +181,17 @@ class Detecting:
 
     async def __call__(self, exchange: Any) -> Observation:
         return await self.question(exchange)
+
+
+def jobs_of(merged: Merged, own_keys: OwnKeys, merger: Merger) -> list[Job]:
+    """The jobs of one merged target."""
+    return _Maker(merged, own_keys, merger).all()
+
+
+def job_of(merged: Merged, probe: MergedProbe, own_keys: OwnKeys, merger: Merger) -> Job:
+    """One job of a merged target, whose protocol is named and offers the probe's kind."""
+    (job,) = _Maker(merged, own_keys, merger).jobs([probe])
+    return job
 
 
 def jobs_of_values(file: File, target: Mapping[str, Any]) -> list[Job]:
@@ -181,6 +219,7 @@ def _built(file: File, batches: Sequence[tuple[list[Job], bytes]]) -> Built:
         bounds=Bounds(**given),
         on_demand=file.on_demand,
         file=file.without_targets(),
+        replicas={name_of(target): target.replicas for target in file.targets or () if target.replicas is not None},
         packed=tuple(pack for _, pack in batches if pack),
     )
 
@@ -202,15 +241,26 @@ class _Maker:
             auth=merged.auth,
             headers=merged.headers,
             tls=merged.tls,
+            proxy=merged.proxy,
             keep_alive=merged.keep_alive,
             follow_redirects=merged.follow_redirects,
             max_body=merged.max_body,
         )
         self.target = Target(
-            merged.name, endpoint, merged.protocol, merged.model, labels=merged.labels, startup=merged.startup
+            merged.name, endpoint, merged.protocol, merged.model, labels=merged.labels, startup=merged.startup,
+            saturated_at=merged.saturated_at, budget=merged.budget, maintenance=merged.maintenance,
+        )  # fmt: skip
+        reached = own_keys.once((merged.auth, merged.headers, merged.tls, merged.proxy))
+        same = (
+            *address,
+            reached,
+            merged.keep_alive,
+            merged.follow_redirects,
+            merged.max_body,
+            merged.startup,
+            merged.saturated_at,
+            merged.wake,
         )
-        reached = own_keys.once((merged.auth, merged.headers, merged.tls))
-        same = (*address, reached, merged.keep_alive, merged.follow_redirects, merged.max_body, merged.startup)
         self.common = hashlib.blake2b(repr((*same, merged.protocol, merged.model)).encode(), digest_size=12)
 
     def all(self) -> list[Job]:
@@ -220,7 +270,7 @@ class _Maker:
             return [self._detect()]
         if merged.probes is not None:
             return self.jobs(merged.probes)
-        default = load(merged.protocol).default_kinds
+        default = load(merged.protocol).kinds_at(merged.address.host)
         return self.jobs([self.merger.probe(kind.value) for kind in default])
 
     def jobs(self, probes: Sequence[MergedProbe]) -> list[Job]:
@@ -228,10 +278,18 @@ class _Maker:
         options = self.own_keys.options(self.merged.protocol, self.merged.own)
         return [self._job(protocol, probe, options) for probe in probes if probe.kind is not None]
 
+    def lacks(self, probe: MergedProbe) -> bool:
+        """Whether a probe cannot be asked with what is given."""
+        name = self.merged.protocol
+        options = self.own_keys.options(name, self.merged.own)
+        instance = self._instance(load(name), self.own_keys.of(name, probe), options)
+        return bool(instance.problems(probe.kind or Kind.HEALTH))
+
     def _job(self, protocol: type[ModelProtocol], probe: MergedProbe, options: Validated) -> Job:
         kind = probe.kind or Kind.HEALTH
         own = self.own_keys.of(self.merged.protocol, probe)
         instance = self._instance(protocol, own, options)
+        canary = kind.canary and not probe.capability
         return Job(
             target=self.target,
             probe=probe.name,
@@ -242,6 +300,11 @@ class _Maker:
             ask=getattr(instance, kind.value),
             fingerprint=self._fingerprint(probe, kind, own, options),
             scope=instance.scope() if kind is Kind.READY else Scope.SERVER,
+            load=instance.load if canary and protocol.tells_load else None,
+            cost=own.cost(instance) if kind.canary else ONE_REQUEST,
+            within=instance.within(),
+            capability=probe.capability,
+            drift=canary and (instance.steady() if probe.drift is None else probe.drift),
         )
 
     def _detect(self) -> Job:
@@ -249,7 +312,7 @@ class _Maker:
         probe = named.get("health") or self.merger.probe("health")
         protocol = protocols.load(AUTO)
         options = self.own_keys.options(AUTO, self.merged.own)
-        own = Validated(protocol.kinds[Kind.DETECT](), "")
+        own = Validated(protocol.kinds[Kind.DETECT]())
         instance = self._instance(protocol, own, options)
         question: Callable[[Any], Awaitable[Observation]] = getattr(instance, Kind.DETECT.value)
         return Job(
@@ -275,7 +338,7 @@ class _Maker:
         address = self.merged.address
         return protocol(
             model=self.merged.model, path=address.path, query=address.query, settings=own.settings,
-            options=options.settings,
+            options=options.settings, scheme=address.scheme, port=address.port, wake=self.merged.wake,
         )  # fmt: skip
 
     def _fingerprint(self, probe: MergedProbe, kind: Kind, own: Validated, options: Validated, more: str = "") -> str:

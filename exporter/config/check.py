@@ -5,14 +5,16 @@ Paths of findings are those of the file; the loader knows their lines.
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from exporter.config import files
+from exporter.config import check_access, check_discovery, files
+from exporter.config.budget import allowance_of
+from exporter.config.catalogue import asked_of, watched
 from exporter.config.check_probes import ProbeCheck
 from exporter.config.merge import Merged, Merger, default_name
-from exporter.config.models import Connection, File, Target
+from exporter.config.models import Catalogue, Connection, Discovery, File, Reach, Target
 from exporter.config.names import MAX_BYTES, MAX_LABELS, check_label_name
 from exporter.config.own_keys import secrets_in
 from exporter.config.problems import Finding, Path, did_you_mean
-from exporter.model.endpoint import HeaderAuth, Tls
+from exporter.model.endpoint import Tls
 from exporter.model.secret import Secret
 
 MAX_TARGETS = 100_000
@@ -44,20 +46,26 @@ class _Checker:
         for name, module in self.file.modules.items():
             yield from self._block(("modules", name), module)
             yield from self.probes.module(("modules", name), module)
-        targets = self.file.targets
-        if targets is None:
-            if "targets" in self.file.model_fields_set:
-                yield Finding(("targets",), "found null; list expected, [] for no targets")
-            else:
-                yield Finding((), "the key targets is missing; allowed: a list, which may be empty")
+        for key, none in (("targets", "no targets"), ("discovery", "none")):
+            if key in self.file.model_fields_set and getattr(self.file, key) is None:
+                yield Finding((key,), f"found null; list expected, [] for {none}")
+                return
+        if self.file.targets is None and self.file.discovery is None:
+            yield Finding((), "the keys targets and discovery are missing; allowed: one of them, a list, maybe empty")
             return
+        targets = self.file.targets or []
         if len(targets) > MAX_TARGETS:
             yield Finding(("targets",), f"found {len(targets)} targets, above the limit of {MAX_TARGETS}")
             return
         yield from _names(targets)
+        yield from check_discovery.replica_names(targets)
         for index, target in enumerate(targets):
             yield from self._target(("targets", index), target)
-        used = {target.module for target in targets}
+        entries = self.file.discovery or []
+        yield from check_discovery.names(entries)
+        for index, entry in enumerate(entries):
+            yield from self._entry(("discovery", index), entry)
+        used = {target.module for target in targets} | {entry.module for entry in entries}
         for name in self.file.modules:
             # With on_demand.allow a module may be there for /probe alone.
             if name not in used and not self.file.on_demand.allow:
@@ -65,16 +73,13 @@ class _Checker:
 
     def _block(self, path: Path, block: Connection) -> Iterator[Finding]:
         yield from _labels((*path, "labels"), block.labels)
-        if block.auth is not None:
-            given = [name for name in ("bearer", "basic", "header") if getattr(block.auth, name) is not None]
-            # A module that has headers only still has to say where they may go.
-            hosts_alone = not given and bool(block.headers) and bool(getattr(block.auth, "hosts", None))
-            if len(given) != 1 and not hosts_alone:
-                found = " and ".join(given) or "none"
-                yield Finding((*path, "auth"), f"found {found}; needs exactly one of bearer, basic, header")
-            yield from self._secrets((*path, "auth"), secrets_in(block.auth))
-        if block.headers:
-            yield from self._secrets((*path, "headers"), secrets_in(block.headers))
+        yield from self._reach(path, block)
+
+    def _reach(self, path: Path, block: Reach) -> Iterator[Finding]:
+        yield from check_access.block(path, block)
+        for key in ("auth", "headers", "proxy"):
+            if (given := getattr(block, key)) is not None:
+                yield from self._secrets((*path, key), secrets_in(given))
 
     def _target(self, path: Path, target: Target) -> Iterator[Finding]:
         yield from self._block(path, target)
@@ -82,6 +87,33 @@ class _Checker:
             yield Finding((*path, "url"), f"the name made from it is longer than {MAX_BYTES} bytes: set name")
         if target.module is not None and target.module not in self.modules:
             yield Finding((*path, "module"), self._unknown_module(target.module))
+        yield from check_discovery.replicas(path, target)
+        yield from self._whole(path, target, (*path, "labels") if target.labels else path)
+
+    def _entry(self, path: Path, entry: Discovery) -> Iterator[Finding]:
+        yield from _labels((*path, "labels"), entry.labels)
+        if entry.module is not None and entry.module not in self.modules:
+            yield Finding((*path, "module"), self._unknown_module(entry.module))
+        catalogue = entry.catalogue
+        if catalogue is None:
+            yield Finding(path, "needs exactly one source; allowed: catalogue")
+            return
+        inner = (*path, "catalogue")
+        yield from self._reach(inner, catalogue)
+        yield from check_discovery.misplaced(inner, catalogue)
+        yield from check_discovery.expected(inner, catalogue)
+        yield from self.probes.catalogue(inner, catalogue, asked_of(entry, catalogue, self.merger))
+        # One model stands for all: they differ in their names.
+        model = (*catalogue.expected, "model")[0]
+        target = watched(entry, catalogue, self.merger, model)
+        yield from self._whole(inner, target, (*path, "labels") if entry.labels else path, Catalogue)
+
+    def _whole(
+        self, path: Path, target: Target, labels: Path, block: type[Target | Catalogue] = Target
+    ) -> Iterator[Finding]:
+        """A target with everything that holds for it. `labels` is the place to mend where there are too many, `block`
+        what the config has at the path.
+        """
         blocks: _Blocks = [(path, target)]
         if target.module is not None:
             if target.module not in self.file.modules:
@@ -90,11 +122,24 @@ class _Checker:
         blocks.append((("defaults",), self.file.defaults))
         merged = self.merger.merge(target)
         if len(merged.labels) > MAX_LABELS:
-            place = (*path, "labels") if target.labels else path
-            yield Finding(place, f"found {len(merged.labels)} labels, above the limit of {MAX_LABELS}")
-        yield from _header_conflicts(merged, blocks)
+            yield Finding(labels, f"found {len(merged.labels)} labels, above the limit of {MAX_LABELS}")
+        yield from check_access.merged(merged, blocks)
         yield from self._tls(merged.tls, blocks)
-        yield from self.probes.target(path, target, merged)
+        yield from self.probes.target(path, target, merged, block)
+        yield from self._budgets(merged, blocks)
+
+    def _budgets(self, merged: Merged, blocks: _Blocks) -> Iterator[Finding]:
+        """A canary that will never run, because no window has room for it."""
+        overall = allowance_of(self.file.limits.budget)
+        if merged.budget is None and overall is None:
+            return
+        place = next(((*path, "budget") for path, block in blocks if "budget" in block.model_fields_set), ())
+        for name, worst in self.probes.costs(merged):
+            for where, allowance in ((place, merged.budget), (("limits", "budget"), overall)):
+                if allowance is not None and not allowance.covers(worst):
+                    requests = f"{worst.requests} request{'' if worst.requests == 1 else 's'}"
+                    text = f"less than one run of {name} may use ({worst.tokens} tokens, {requests}): it never runs"
+                    yield Finding(where, text, warning=True)
 
     def _unknown_module(self, name: str) -> str:
         if not self.modules:
@@ -141,13 +186,3 @@ def _labels(path: Path, labels: Mapping[str, str]) -> Iterator[Finding]:
     for name in labels:
         if wrong := check_label_name(name):
             yield Finding((*path, name), wrong, key=True)
-
-
-def _header_conflicts(merged: Merged, blocks: _Blocks) -> Iterator[Finding]:
-    if merged.auth is None or not merged.headers:
-        return
-    sent = merged.auth.name.lower() if isinstance(merged.auth, HeaderAuth) else "authorization"
-    for path, block in blocks:
-        for name in block.headers or {}:
-            if name.lower() == sent:
-                yield Finding((*path, "headers", name), "in conflict with auth, which sets this header", key=True)

@@ -5,18 +5,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter import protocols
-from exporter.config import later
+from exporter.config import extras, later
+from exporter.config.catalogue import offering
 from exporter.config.merge import AUTO, Merged, MergedProbe, Merger
 from exporter.config.messages import translate, unknown_key
-from exporter.config.models import File, Module, Probe, Target
+from exporter.config.models import Catalogue, File, Module, Probe, Target
 from exporter.config.own_keys import OwnKeys, Validated, kinds, load
 from exporter.config.problems import Finding, Path, did_you_mean
+from exporter.contracts import ModelProtocol
+from exporter.model.cost import Cost
 from exporter.model.job import Kind
 from exporter.model.secret import Secret
+from exporter.protocols.family import Canary
+from exporter.protocols.values import ValueExpect
 from exporter.settings import format_duration
 
 #: Judges secrets that settings name: path and secret in, findings out.
 JudgeSecrets = Callable[[Path, Iterable[tuple[Path, Secret]]], Iterator[Finding]]
+
+#: Blocks that a protocol adds keys to.
+_Extended = Target | Module | Catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +82,10 @@ class ProbeCheck:
                 validated = self.own_keys.probe(protocol, kind, own)
                 yield from self._keys((*path, "probes", name), validated, own, protocol, kind)
 
-    def target(self, path: Path, target: Target, merged: Merged) -> Iterator[Finding]:
-        """A target with everything that holds for it."""
+    def target(
+        self, path: Path, target: Target, merged: Merged, block: type[Target | Catalogue] = Target
+    ) -> Iterator[Finding]:
+        """A target with everything that holds for it; `block` is what the config has at the path."""
         if merged.protocol not in protocols.NAMES:
             if target.protocol is not None:
                 yield Finding((*path, "protocol"), _unknown_protocol(merged.protocol))
@@ -86,8 +96,16 @@ class ProbeCheck:
             below, module = ("modules", target.module), self.modules[target.module]
         layers = _Layers(path, target, below, module)
         options = self.own_keys.options(merged.protocol, merged.own)
-        for finding in self._options(path, options, Target, merged.protocol, merged.own):
+        for finding in self._options(path, options, block, merged.protocol, merged.own):
             yield layers.attribute(finding)
+        if merged.address.scheme not in load(merged.protocol).schemes:
+            allowed = ", ".join(sorted(load(merged.protocol).schemes))
+            text = f"the protocol {merged.protocol} does not go over {merged.address.scheme}; allowed: {allowed}"
+            yield Finding((*path, "url"), text)
+            return
+        if target.saturated_at is not None and merged.protocol != AUTO and not load(merged.protocol).tells_load:
+            text = f"the protocol {merged.protocol} does not tell the server's load: this never holds"
+            yield Finding((*path, "saturated_at"), text, warning=True)
         if merged.probes is not None and not merged.probes:
             place = (*path, "probes") if target.probes is not None else path
             yield Finding(place, "no probe is left: this target is not watched", warning=True)
@@ -105,14 +123,45 @@ class ProbeCheck:
                 options,
             )
 
+    def costs(self, merged: Merged) -> Iterator[tuple[str, Cost]]:
+        """The canaries of a target, as far as they are good, with the most that one run of each uses."""
+        protocol = merged.protocol
+        if protocol == AUTO or protocol not in protocols.NAMES:
+            return
+        options = self.own_keys.options(protocol, merged.own)
+        for probe in merged.probes or ():
+            if probe.kind is None or not probe.kind.canary or probe.kind not in kinds(protocol):
+                continue
+            own = self.own_keys.of(protocol, probe)
+            if own.settings is None or options.settings is None:
+                continue
+            instance = _instance(merged, own, options)
+            if not instance.problems(probe.kind):
+                yield probe.name, own.cost(instance).times(probe.retry.attempts)
+
+    def catalogue(self, path: Path, catalogue: Catalogue, asked: Merged) -> Iterator[Finding]:
+        """A server that is asked for its list of models."""
+        protocol, place = asked.protocol, (*path, "protocol") if catalogue.protocol is not None else path
+        if protocol not in protocols.NAMES:
+            if catalogue.protocol is not None:
+                yield Finding(place, _unknown_protocol(protocol))
+            return
+        yield from self._options(path, self.own_keys.options(protocol, asked.own), Catalogue, protocol, asked.own)
+        if protocol != AUTO and Kind.CATALOGUE not in kinds(protocol):
+            allowed = ", ".join((AUTO, *offering()))
+            yield Finding(place, f"the protocol {protocol} has no list of models; allowed: {allowed}")
+
     def _probes(self, merged: Merged) -> tuple[MergedProbe, ...]:
         if merged.probes is not None:
             return merged.probes
         default = load(merged.protocol).default_kinds
-        return tuple(self.merger.probe(kind.value) for kind in default if kind is not Kind.DETECT)
+        return tuple(self.merger.probe(kind.value) for kind in default if not kind.internal)
 
     def _probe(self, layers: _Layers, merged: Merged, probe: MergedProbe, options: Validated) -> Iterator[Finding]:
         kind, protocol = probe.kind, merged.protocol
+        if probe.pair_of:
+            yield from _second(layers, probe)
+            return
         if kind is None:
             if probe.name in later.KINDS:
                 yield Finding(layers.place, later.NOT_YET, key=True)
@@ -128,18 +177,15 @@ class ProbeCheck:
             findings = [
                 layers.attribute(finding) for finding in self._keys(layers.above, own, probe.own, protocol, kind)
             ]
-            findings += [*self._slow(layers, probe), *_backoff(layers)]
+            findings += [*self._slow(layers, probe), *_backoff(layers), *_strange(layers, kind)]
             yield from findings
             if not findings or layers.upper is None:
                 self.seen[id(probe), protocol] = probe
         if own.settings is None or options.settings is None or protocol == AUTO:
             return
-        instance = load(protocol)(
-            model=merged.model, path=merged.address.path, query=merged.address.query, settings=own.settings,
-            options=options.settings,
-        )  # fmt: skip
-        for local, message in instance.problems(kind):
+        for local, message in _instance(merged, own, options).problems(kind):
             yield layers.attribute(Finding((*layers.above, *local), message))
+        yield from _varying(layers, probe, own)
 
     def _slow(self, layers: _Layers, probe: MergedProbe) -> Iterator[Finding]:
         schedule = probe.schedule
@@ -159,7 +205,7 @@ class ProbeCheck:
         yield Finding(place, message, warning=True)
 
     def _options(
-        self, path: Path, validated: Validated, block: type[Target | Module], protocol: str, own: dict[str, Any]
+        self, path: Path, validated: Validated, block: type[_Extended], protocol: str, own: dict[str, Any]
     ) -> Iterator[Finding]:
         model = load(protocol).options
         known = {*model.model_fields, *block.model_fields}
@@ -169,6 +215,9 @@ class ProbeCheck:
             else:
                 yield finding
         yield from self.judge_secrets(path, validated.secrets)
+        expect = getattr(validated.settings, "expect", None)
+        if isinstance(expect, ValueExpect) and expect.schema_ is not None and (message := extras.missing("schema")):
+            yield Finding((*path, "expect", "schema"), message, key=True, warning=True)
 
     def _keys(
         self, path: Path, validated: Validated, own: dict[str, Any], protocol: str, kind: Kind
@@ -181,6 +230,19 @@ class ProbeCheck:
             else:
                 yield finding
         yield from self.judge_secrets(path, validated.secrets)
+        expect = getattr(validated.settings, "expect", None)
+        if isinstance(expect, ValueExpect) and expect.schema_ is not None and (message := extras.missing("schema")):
+            yield Finding((*path, "expect", "schema"), message, key=True, warning=True)
+
+
+def _instance(merged: Merged, own: Validated, options: Validated) -> ModelProtocol:
+    """The protocol, built of settings that are good."""
+    assert own.settings is not None  # noqa: S101 - the caller looked
+    assert options.settings is not None  # noqa: S101
+    return load(merged.protocol)(
+        model=merged.model, path=merged.address.path, query=merged.address.query, settings=own.settings,
+        options=options.settings, scheme=merged.address.scheme,
+    )  # fmt: skip
 
 
 def _reach(value: Any, path: Path) -> int:
@@ -205,19 +267,49 @@ def _backoff(layers: _Layers) -> Iterator[Finding]:
             yield Finding((*path, "retry", "max_backoff"), f"{found}; allowed: at least backoff")
 
 
+def _second(layers: _Layers, probe: MergedProbe) -> Iterator[Finding]:
+    """Of the second of two probes: what is wrong with it is wrong with the first, but its name may be taken."""
+    if layers.upper is not None or layers.lower is not None:
+        text = f"found beside cache: pair of {probe.pair_of}, which makes a probe of this name"
+        yield Finding(layers.place, text)
+
+
+def _varying(layers: _Layers, probe: MergedProbe, own: Validated) -> Iterator[Finding]:
+    if probe.drift and isinstance(own.settings, Canary) and own.settings.varies:
+        text = "found bypass beside drift: true, which needs the same prompt each time; allowed: warm, pair"
+        yield layers.attribute(Finding((*layers.above, "cache"), text))
+
+
+def _strange(layers: _Layers, kind: Kind) -> Iterator[Finding]:
+    """Keys that only a probe that makes the model work has."""
+    for path, layer in ((layers.above, layers.upper), (layers.below, layers.lower)):
+        if path is None or not isinstance(layer, Probe) or kind.canary:
+            continue
+        for key in ("drift", "capability"):
+            if getattr(layer, key) is not None:
+                yield Finding((*path, key), f"a key of infer and stream; this probe is {kind.value}", key=True)
+
+
+#: Servers that people name where the API they speak belongs.
+_SERVERS = {
+    "kserve": "kserve_v1 or open_inference", "llama.cpp": "openai", "llamacpp": "openai", "mlserver": "open_inference",
+    "nim": "openai", "ovms": "open_inference", "pytriton": "triton", "ray": "ray_serve", "sglang": "openai",
+    "tensorflow": "tf_serving", "transformers": "openai", "vllm": "openai",
+}  # fmt: skip
+
+
 def _unknown_protocol(name: str) -> str:
-    allowed = ", ".join(protocols.NAMES)
-    if name in later.PROTOCOLS:
-        return f"the protocol {name} is {later.NOT_YET}; allowed: {allowed}"
+    allowed = f"allowed: {', '.join(protocols.NAMES)}"
+    if name.lower() in _SERVERS:
+        return f"{name} is a server; its protocol is {_SERVERS[name.lower()]}; {allowed}"
     hint = did_you_mean(name, protocols.NAMES)
-    listed = f" allowed: {allowed}" if hint.startswith("did you mean") else ""
-    return f"found {name[:60]!r}; {hint}{listed}"
+    return f"found {name[:60]!r}; {hint}{f' {allowed}' if hint.startswith('did you mean') else ''}"
 
 
 def _not_offered(protocol: str, kind: Kind) -> str:
     if protocol == AUTO:
         return f"{kind.value} needs a named protocol: set protocol in place of auto"
-    listed = ", ".join(sorted(each.value for each in kinds(protocol) if each is not Kind.DETECT))
+    listed = ", ".join(sorted(each.value for each in kinds(protocol) if not each.internal))
     return f"the protocol {protocol} offers no {kind.value}; allowed: {listed}"
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from exporter import protocols
 from exporter.config.merge import AUTO
-from exporter.config.models import File, Module, Probe, Target
+from exporter.config.models import Catalogue, Discovery, File, Module, Probe, Target
 from exporter.config.own_keys import OwnKeys, kinds
 from exporter.model.job import Kind
 from exporter.settings import Settings
@@ -33,6 +33,9 @@ def dump(file: File) -> str:
             plain[name] = {key: _extended(module, module.protocol, own_keys, None) for key, module in value.items()}
         elif name == "targets":
             plain[name] = [_target(target, file, own_keys) for target in value or ()]
+        elif name == "discovery":
+            if value is not None:
+                plain[name] = [_entry(entry, file, own_keys) for entry in value]
         elif name == "defaults":
             plain[name] = _plain(value)
         else:
@@ -45,8 +48,19 @@ def _target(target: Target, file: File, own_keys: OwnKeys) -> dict[str, Any]:
     return _extended(target, target.protocol or (module.protocol if module else None), own_keys, module)
 
 
-def _extended(block: Module | Target, protocol: str | None, own_keys: OwnKeys, module: Module | None) -> dict[str, Any]:
-    """A module or target: its own keys as the protocol reads them, hidden where it cannot read them."""
+def _entry(entry: Discovery, file: File, own_keys: OwnKeys) -> dict[str, Any]:
+    module = file.modules.get(entry.module or "")
+    plain = _plain(entry)
+    if (catalogue := entry.catalogue) is not None:
+        protocol = catalogue.protocol or (module.protocol if module else None)
+        plain["catalogue"] = _extended(catalogue, protocol, own_keys, module)
+    return plain
+
+
+def _extended(
+    block: Module | Target | Catalogue, protocol: str | None, own_keys: OwnKeys, module: Module | None
+) -> dict[str, Any]:
+    """A block that a protocol extends: its own keys as the protocol reads them, hidden where it cannot read them."""
     protocol = protocol or AUTO
     known = protocol in protocols.NAMES
     given = _plain(block)
@@ -54,7 +68,7 @@ def _extended(block: Module | Target, protocol: str | None, own_keys: OwnKeys, m
     plain = {key: given.pop(key) for key in _FIRST if key in given} | given
     own = block.model_extra or {}
     plain |= _own(own_keys.options(protocol, own).settings if known else None, own)
-    if block.probes is not None:
+    if not isinstance(block, Catalogue) and block.probes is not None:
         plain["probes"] = {}
         for name, probe in block.probes.items():
             below = (module.probes or {}).get(name) if module is not None else None

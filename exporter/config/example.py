@@ -12,10 +12,11 @@ defaults:
   timeout: 5s            # of one attempt of any probe
   labels: {{fleet: example}}
 
-# How much is done at once. These are the defaults.
+# How much is done at once, these are the defaults, and in all.
 limits:
   concurrency: {Limits().concurrency}
   per_host: {Limits().per_host}
+  budget: {{tokens: 500000, per: 1d}}    # all canaries together; by default there is no limit
 
 # Reusable blocks: a target that names one has all of it, and may change parts.
 modules:
@@ -49,6 +50,9 @@ targets:
     model: llama-3
     labels: {{team: chat}}
     startup: 5m          # loading, not down, until it was healthy once
+    budget: {{tokens: 20000, requests: 500, per: 1h}}
+    maintenance:         # left alone: nothing is asked, the state stays
+      - {{days: [sun], at: "02:00", for: 1h, timezone: Europe/Berlin}}
     probes:
       stream: {{interval: 30s}}
       long: null         # not here
@@ -90,6 +94,45 @@ targets:
         expect:
           status: [200-299]
           json: {{path: status, equals: ok}}
+
+  # One of each other protocol; `model-exporter init URL...` writes such blocks for servers that are there.
+  - {{name: flowers-grpc, url: "grpc://127.0.0.1:8001", protocol: open_inference, model: flowers}}
+  - {{name: kserve, url: "http://127.0.0.1:8081", protocol: kserve_v1, model: flowers}}
+  - {{name: triton, url: "http://127.0.0.1:8002", protocol: triton, model: flowers}}
+  - {{name: tensorflow, url: "http://127.0.0.1:8501", protocol: tf_serving, model: flowers}}
+  - {{name: torchserve, url: "http://127.0.0.1:8083", protocol: torchserve, model: flowers, management: "http://127.0.0.1:8084"}}
+  - {{name: bento, url: "http://127.0.0.1:3000", protocol: bentoml}}
+  - {{name: ray, url: "http://127.0.0.1:8003/flowers", protocol: ray_serve}}
+  - {{name: litserve, url: "http://127.0.0.1:8004", protocol: litserve}}
+  - {{name: container, url: "http://127.0.0.1:8085", protocol: sagemaker}}
+  - {{name: seldon, url: "http://127.0.0.1:9001", protocol: seldon}}
+  - {{name: claude, url: "http://127.0.0.1:8086", protocol: anthropic, model: large}}
+  - {{name: tgi, url: "http://127.0.0.1:8087", protocol: tgi}}
+  - {{name: embedder, url: "http://127.0.0.1:8088", protocol: tei}}
+  - {{name: infinity, url: "http://127.0.0.1:7997", protocol: infinity, model: small}}
+  - {{name: ollama, url: "http://127.0.0.1:11434", protocol: ollama, model: llama3}}
+  - {{name: litellm, url: "http://127.0.0.1:4001", protocol: litellm, model: large}}
+  - {{name: sidecar, url: "grpc://127.0.0.1:50051", protocol: grpc_health}}
+  - {{name: port, url: "tcp://127.0.0.1:50052", protocol: tcp}}
+
+  - name: ranker         # one target, several servers: each address is watched by itself
+    url: http://ranker.models.svc:8080
+    protocol: open_inference
+    model: ranker
+    replicas: dns        # or addresses: [10.0.0.1, "10.0.0.2:8081", "[fd00::1]"]
+
+# Where further targets come from: here, from a server's own list of models.
+discovery:
+  - catalogue:
+      url: http://127.0.0.1:4000
+      protocol: openai
+      interval: 1m
+      exclude: "-embed"
+      expected: [llama-3]  # watched, and counted as missing, also while it is not listed
+      limit: 50
+    name: gateway
+    module: chat
+    labels: {{team: chat}}
 
 # What /probe?target=URL&module=NAME may ask beside configured targets.
 on_demand:

@@ -2,17 +2,8 @@
 
 NOT_YET = "not available in this version"
 
-TOP = frozenset({"deploy", "discovery", "environments", "sinks", "training"})
-KEYS = frozenset(
-    {
-        "at_least", "budget", "facts", "maintenance", "management", "oauth2", "proxy", "saturated_at", "sigv4",
-        "stop_after", "wake",
-    }
-)  # fmt: skip
-PROTOCOLS = frozenset(
-    {
-        "anthropic", "bentoml", "grpc_health", "infinity", "kserve_v1", "litellm", "litserve", "llamacpp", "ollama",
-        "ray_serve", "sagemaker", "seldon", "sglang", "tcp", "tei", "tf_serving", "tgi", "torchserve", "triton", "vllm",
-    }
-)  # fmt: skip
+TOP = frozenset({"deploy", "environments", "sinks", "training"})
+#: Kinds of entries of `discovery`.
+SOURCES = frozenset({"dns", "file", "http", "kubernetes"})
+KEYS = frozenset({"at_least"})
 KINDS = frozenset({"evaluate"})

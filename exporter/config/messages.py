@@ -17,7 +17,9 @@ from exporter.settings import Settings, shown
 WRITTEN = "\0written\0"
 
 #: Below these keys values are never quoted.
-_PRIVATE = frozenset({"auth", "body", "headers", "input", "inputs", "messages", "prompt", "query", "text", "url"})
+_PRIVATE = frozenset(
+    {"auth", "body", "headers", "input", "inputs", "messages", "prompt", "query", "text", "texts", "url"}
+)
 
 _MAPPINGS = ("dict_type", "mapping_type", "model_type", "model_attributes_type", "dataclass_type")
 _LISTS = ("list_type", "tuple_type", "set_type", "frozen_set_type", "iterable_type")
@@ -64,7 +66,7 @@ def translate(
 
 def unknown_key(key: str, known: Collection[str]) -> str:
     """What to say of a key that nobody knows."""
-    if key in later.KEYS or key in later.TOP:
+    if key in later.KEYS or key in later.TOP or (key in later.SOURCES and "catalogue" in known):
         return later.NOT_YET
     return f"unknown field; {did_you_mean(key, known)}"
 
@@ -177,7 +179,7 @@ def _models_at(model: type[BaseModel], path: Path) -> list[type[BaseModel]]:
     found: list[Any] = [model]
     for part in path:
         following: list[Any] = []
-        for each in found:
+        for each in found if isinstance(part, int) else _alone(found):
             if isinstance(each, type) and issubclass(each, BaseModel):
                 for name, field in each.model_fields.items():
                     if part == (field.alias or name):
@@ -185,7 +187,13 @@ def _models_at(model: type[BaseModel], path: Path) -> list[type[BaseModel]]:
             elif typing.get_origin(each) in (dict, Mapping, list, tuple):
                 following += [one for argument in typing.get_args(each)[-1:] for one in _unwrap(argument)]
         found = following
-    return [each for each in found if isinstance(each, type) and issubclass(each, BaseModel)]
+    return [each for each in _alone(found) if isinstance(each, type) and issubclass(each, BaseModel)]
+
+
+def _alone(found: list[Any]) -> list[Any]:
+    """With what a list holds: where there may be several, one may stand alone."""
+    lists = [each for each in found if typing.get_origin(each) is list]
+    return found + [one for each in lists for argument in typing.get_args(each) for one in _unwrap(argument)]
 
 
 def _unwrap(annotation: Any) -> list[Any]:

@@ -4,9 +4,7 @@ Probes and blocks that a protocol extends keep the protocol's own keys as they w
 exist is known only once target, module and defaults are merged.
 """
 
-import itertools
 import marshal
-import math
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -20,25 +18,31 @@ from pydantic import (
     WrapValidator,
 )
 
+from exporter.config.access import ONE_OF, Auth, ModuleAuth, ProxyOrUrl, Tls
+from exporter.config.budget import Budget
 from exporter.config.hosts import HostPattern
+from exporter.config.maintenance import Window
+from exporter.config.metrics import Metrics
 from exporter.config.names import LabelValue, Name
 from exporter.config.problems import did_you_mean
-from exporter.config.url import Url
+from exporter.config.replicas import Replicas
 from exporter.model.failure import Evidence, Reason, row_of
+from exporter.protocols.patterns import Regex
 from exporter.settings import (
     Count,
     Duration,
-    FilePath,
-    HeaderName,
     Headers,
     PositiveDuration,
-    Secret,
     Settings,
     Size,
     SmallCount,
     problem,
 )
+from exporter.url import Url
 
+ModelName = Annotated[str, Field(max_length=256)]
+#: What a model can: a label's value.
+Capability = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,62}$")]
 ProbeKind = Literal["health", "ready", "metadata", "infer", "stream"]
 
 _NEVER = (Evidence.REFUSED, Evidence.WRONG, Evidence.BUSY, Evidence.NONE)
@@ -59,12 +63,6 @@ def _retry_on(value: Any) -> str | int:
         hint = f"{near} "
     allowed = ", ".join(RETRIED_REASONS)
     raise problem("retry_on", f"found {{found}}; {hint}allowed: a status such as 503, or one of {allowed}", found=value)
-
-
-def _username(value: Any) -> str:
-    if not isinstance(value, str) or not value or ":" in value or any(char < " " or char == "\x7f" for char in value):
-        raise problem("username", "found something else (not shown); allowed: text without colon or control character")
-    return value
 
 
 RetryOn = Annotated[
@@ -110,7 +108,8 @@ class Probe(Settings):
     kind: ProbeKind | None = Field(None, description="What it asks. Default: the probe's name.")
     interval: PositiveDuration | None = Field(
         None,
-        description="Time between runs. Default: 15s for health and ready, 1m for infer and stream, 5m for metadata.",
+        description="Time between runs. Default: 15s for health and ready, 1m for infer and stream, 5m for metadata, "
+        "1h with a capability.",
     )
     timeout: PositiveDuration | None = Field(
         None, description="Time one attempt may take. Default: 5s, 30s for infer and stream."
@@ -120,85 +119,59 @@ class Probe(Settings):
         description="First wait before a failed infer or stream is asked again; it doubles up to the interval. "
         "Default: 5s, at most the interval.",
     )
+    drift: bool | None = Field(
+        None,
+        description="Hold the answers of an infer or stream probe against each other: see docs/drift.md. Default: "
+        "where the same question has to bring the same answer: with a seed, with temperature 0 and cache: warm, and "
+        "of tensors, predictions, embeddings and rankings.",
+    )
+    capability: Capability | None = Field(
+        None,
+        description="What an infer or stream probe shows that the model can, such as tools, json_schema or embeddings. "
+        "It sets model_probe_capability and is no part of the state.",
+    )
     retry: Retry | None = Field(None, description="Attempts within one run.")
     thresholds: Thresholds | None = Field(None, description="Runs in a row before a change is believed.")
 
 
-def _share(value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+def _share(what: str) -> WrapValidator:
     """Equal blocks become one object: most of ten thousand targets are alike, and what is one is judged once."""
-    shared = (info.context or {}).get("shared")
-    if shared is None or not isinstance(value, dict):
-        return validate(value)
-    key = marshal.dumps(value, 2)
-    if key not in shared:
-        shared[key] = validate(value)
-    return shared[key]
+
+    def validated(value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        shared = (info.context or {}).get("shared")
+        if shared is None or not isinstance(value, dict):
+            return validate(value)
+        key = (what, marshal.dumps(value, 2))
+        if key not in shared:
+            shared[key] = validate(value)
+        return shared[key]
+
+    return WrapValidator(validated)
 
 
-#: Probes by name. Validation with `context={"shared": {}}` makes equal ones the same object.
-Probes = Annotated[dict[Name, Probe | None], WrapValidator(_share)]
+#: Probes by name. Validation with `context={"shared": {}}` makes equal ones the same object, and equal probes in them.
+Probes = Annotated[dict[Name, Annotated[Probe, _share("probe")] | None], _share("probes")]
 
 
-class Basic(Settings):
-    """HTTP basic authentication."""
+class SaturatedAt(Settings):
+    """What a server tells of its load that is too much, whatever its canary says."""
 
-    username: Annotated[str, BeforeValidator(_username), WithJsonSchema({"type": "string", "minLength": 1})] = Field(
-        description="The user; it holds no colon."
-    )
-    password: Secret = Field(description="The password.")
+    waiting: Count = Field(description="Requests in the server's queue.")
 
 
-class HeaderCredential(Settings):
-    """A credential in a header of its own, such as `X-API-Key`."""
+class Reach(Settings):
+    """How to reach a server."""
 
-    name: HeaderName = Field(description="The header.")
-    value: Secret = Field(description="Its value.")
-
-
-class Auth(Settings):
-    """Credentials: exactly one kind."""
-
-    bearer: Secret | None = Field(None, description="Sent as `Authorization: Bearer ...`.")
-    basic: Basic | None = Field(None, description="HTTP basic authentication.")
-    header: HeaderCredential | None = Field(None, description="A credential in a header of its own.")
-
-
-class ModuleAuth(Auth):
-    """Credentials of a module: exactly one kind, and where `/probe` may send them."""
-
-    hosts: list[HostPattern] = Field(
-        [],
-        description="Hosts `/probe?target=` may send this module's credentials and headers to: names, *.suffixes, "
-        "addresses and networks, each with an optional :port. Configured targets need no entry.",
-    )
-
-
-class Tls(Settings):
-    """TLS of the connection. Files are read again when they change."""
-
-    ca_file: FilePath | None = Field(None, description="Certificates to trust instead of the system's.")
-    cert_file: FilePath | None = Field(None, description="Client certificate, PEM.")
-    key_file: FilePath | None = Field(None, description="The client certificate's key, PEM, not encrypted.")
-    server_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
-        None, description="Name to ask for and to check the certificate against. Default: the url's host."
-    )
-    min_version: Literal["TLS12", "TLS13"] | None = Field(
-        None, description="Oldest TLS version to speak. Default: TLS12."
-    )
-    insecure_skip_verify: bool | None = Field(None, description="Accept any certificate. Default: false.")
-
-
-class Connection(Settings):
-    """What defaults, modules and targets share: how to reach a server."""
-
-    auth: Auth | None = Field(
-        None,
-        description="Credentials: exactly one of bearer, basic, header. null: none, whatever module and defaults say.",
-    )
+    auth: Auth | None = Field(None, description=f"{ONE_OF} null: none, whatever module and defaults say.")
     headers: Headers | None = Field(
         None, description="Headers sent with every request; every value counts as a secret."
     )
     tls: Tls | None = Field(None, description="TLS of the connection.")
+    proxy: ProxyOrUrl | None = Field(
+        None,
+        description="HTTP proxy on the way: http://host:port, or a block with credentials. The environment's is never "
+        "used. null: none, whatever module and defaults say.",
+    )
     connection: Literal["fresh", "keep_alive"] | None = Field(
         None, description="A new connection for each run, or one that is kept. Default: fresh."
     )
@@ -209,13 +182,36 @@ class Connection(Settings):
         description="Time after it was added during which a target that was never healthy is loading and not down. "
         "Default: 0s.",
     )
+    saturated_at: SaturatedAt | None = Field(
+        None, description="From when a server is saturated though its canary passes. Default: never."
+    )
+    wake: bool | None = Field(
+        None,
+        description="Let canaries run on a model that is asleep, unloaded, or of which the server does not tell "
+        "whether it is loaded. Default: false.",
+    )
+    budget: Budget | None = Field(
+        None,
+        description="What the canaries of a target may use. Default: as much as they like; null: the same, whatever "
+        "module and defaults say.",
+    )
+    maintenance: list[Window] | None = Field(
+        None, max_length=100, description="When nothing is asked and the state stays. Default: never."
+    )
+
+
+class Connection(Reach):
+    """What defaults, modules and targets share: how to reach a server, and labels."""
+
     labels: dict[str, LabelValue] = Field({}, description="Labels on every series of the target.")
 
 
 class Defaults(Connection):
     """What holds where neither target nor module says anything."""
 
-    interval: PositiveDuration | None = Field(None, description="Time between runs of every probe but metadata.")
+    interval: PositiveDuration | None = Field(
+        None, description="Time between runs of every probe but metadata and those with a capability."
+    )
     timeout: PositiveDuration | None = Field(None, description="Time one attempt of any probe may take.")
 
 
@@ -230,7 +226,7 @@ class Module(Connection):
         description="Probes by name. Without this block the protocol's default probes run; infer and stream only "
         "when named.",
     )
-    auth: ModuleAuth | None = Field(None, description="Credentials: exactly one of bearer, basic, header.")
+    auth: ModuleAuth | None = Field(None, description=ONE_OF)
 
 
 class Target(Connection):
@@ -239,22 +235,32 @@ class Target(Connection):
     model_config = ConfigDict(extra="allow")
 
     name: Name | None = Field(None, description="Unique name. Default: host:port[/path][/model].")
-    url: Url = Field(description="Where the server is: http://, https:// or unix:///path/of/socket.")
+    url: Url = Field(
+        description="Where the server is: http://, https://, grpc://, grpcs://, tcp:// or unix:///path/of/socket."
+    )
     protocol: str | None = Field(
         None, description="The server's API. Default: the module's, else auto, which asks the server what it is."
     )
-    model: Annotated[str, Field(max_length=256)] | None = Field(None, description="The model to ask.")
+    model: ModelName | None = Field(None, description="The model to ask.")
     module: str | None = Field(None, description="The module whose settings hold where the target has none.")
     probes: Probes | None = Field(
         None, description="Probes by name, merged over the module's; null drops one of the module's."
     )
+    replicas: Replicas | None = Field(
+        None,
+        description="The server is several, judged one by one: dns (every address of the url's host), or the "
+        "addresses, with the url's port where they name none.",
+    )
 
 
 class Limits(Settings):
-    """How much is done at once."""
+    """How much is done at once, and in all."""
 
     concurrency: Count = Field(500, description="Probes in flight, all together.")
     per_host: Count = Field(8, description="Probes in flight to one host and port.")
+    budget: Budget | None = Field(
+        None, description="What the canaries of all targets together may use. Default: as much as they like."
+    )
 
 
 class OnDemand(Settings):
@@ -269,41 +275,39 @@ class OnDemand(Settings):
     concurrency: Count = Field(50, description="Requests at work at once.")
 
 
-def _bounds(value: Any) -> list[float]:
-    if not isinstance(value, list) or not value or len(value) > 100:
-        raise problem("bounds", "found {found}; allowed: a list of 1 to 100 numbers in rising order", found=value)
-    for number in value:
-        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number) or number <= 0:
-            raise problem(
-                "bounds", "found {found}; allowed: finite numbers of seconds > 0 (+Inf is added)", found=number
-            )
-    if any(left >= right for left, right in itertools.pairwise(value)):
-        raise problem("bounds", "the bounds are not in rising order")
-    return [float(number) for number in value]
+class Catalogue(Reach):
+    """A server whose own list of models says what is watched. Further keys depend on the protocol."""
+
+    model_config = ConfigDict(extra="allow")
+
+    url: Url = Field(description="Where the server is, as for a target.")
+    protocol: str | None = Field(
+        None, description="The API that lists the models. Default: the module's, else auto, which finds out."
+    )
+    interval: PositiveDuration | None = Field(None, description="Time between two readings of the list. Default: 1m.")
+    timeout: PositiveDuration | None = Field(
+        None, description="Time one attempt at reading the list may take. Default: 5s."
+    )
+    include: Regex | None = Field(None, description="Only models in whose name this is found.")
+    exclude: Regex | None = Field(None, description="No models in whose name this is found.")
+    expected: list[Name] = Field(
+        [],
+        description="Models that must be listed. They are watched whether they are or not, and counted in "
+        "model_probe_models_missing while they are not.",
+    )
+    limit: SmallCount = Field(100, description="Models that are watched at most.")
 
 
-Bounds = Annotated[
-    list[float],
-    BeforeValidator(_bounds),
-    WithJsonSchema(
-        {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 1, "maxItems": 100}
-    ),
-]
+class Discovery(Settings):
+    """Where further targets come from."""
 
-
-class Buckets(Settings):
-    """Histogram bounds in seconds, where they are not the default."""
-
-    duration: Bounds | None = Field(None, description="Of model_probe_duration_seconds.")
-    ttft: Bounds | None = Field(None, description="Of model_probe_ttft_seconds.")
-    inter_chunk: Bounds | None = Field(None, description="Of model_probe_inter_chunk_seconds.")
-
-
-class Metrics(Settings):
-    """How results are exposed."""
-
-    histograms: Literal["classic"] = Field("classic", description="Form of histograms.")
-    buckets: Buckets = Field(default_factory=Buckets, description="Histogram bounds.")
+    catalogue: Catalogue | None = Field(None, description="A server that lists its models.")
+    name: Name | None = Field(
+        None,
+        description="Unique name: the label `source`, and the beginning of the targets' names. Default: host:port.",
+    )
+    module: str | None = Field(None, description="The module whose settings the targets get.")
+    labels: dict[str, LabelValue] = Field({}, description="Labels on every series of the targets.")
 
 
 class File(Settings):
@@ -314,7 +318,10 @@ class File(Settings):
     )
     limits: Limits = Field(default_factory=Limits, description="How much is done at once.")
     modules: dict[Name, Module] = Field({}, description="Named, reusable protocol and probes blocks.")
-    targets: list[Target] | None = Field(None, description="What is watched. May be empty, must be present.")
+    targets: list[Target] | None = Field(
+        None, description="What is watched. May be empty; this or `discovery` must be present."
+    )
+    discovery: list[Discovery] | None = Field(None, description="Where further targets come from. May be empty.")
     on_demand: OnDemand = Field(default_factory=OnDemand, description="What `/probe` may do.")
     metrics: Metrics = Field(default_factory=Metrics, description="How results are exposed.")
 
@@ -343,6 +350,12 @@ class File(Settings):
                 (target.module, target.url.host, target.url.port)
                 for target in self.targets or ()
                 if target.module in holding and "auth" not in target.model_fields_set
+            ) | frozenset(
+                (entry.module, entry.catalogue.url.host, entry.catalogue.url.port)
+                for entry in self.discovery or ()
+                if entry.catalogue is not None
+                and entry.module in holding
+                and "auth" not in entry.catalogue.model_fields_set
             )
         return self._trusted
 

@@ -15,8 +15,8 @@ LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 #: Label names that are ours on some metric, now or in a later version, and those Prometheus itself sets.
 RESERVED = frozenset(
     {
-        "api_version", "canary", "capability", "channel", "cheap", "component", "dataset", "evaluation", "from",
-        "instance", "job", "key", "le", "metric", "model", "model_id", "model_type", "model_version", "name",
+        "address", "api_version", "canary", "capability", "channel", "cheap", "component", "dataset", "evaluation",
+        "from", "instance", "job", "key", "le", "metric", "model", "model_id", "model_type", "model_version", "name",
         "outcome", "part", "phase", "platform", "probe", "protocol", "quantile", "reason", "result", "server",
         "server_version", "sink", "source", "state", "status", "target", "to", "token_type", "training",
     }

@@ -5,7 +5,7 @@ import marshal
 import os
 from collections.abc import Hashable, Iterator, Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -13,8 +13,10 @@ from exporter import protocols
 from exporter.config.merge import AUTO, MergedProbe
 from exporter.config.problems import Path
 from exporter.contracts import ModelProtocol
+from exporter.model.cost import Cost
 from exporter.model.job import Kind
 from exporter.model.secret import Secret
+from exporter.protocols.family import Canary
 from exporter.settings import Settings
 
 #: What `auto` may be asked for: keys that all protocols share, and those are not the protocols' own.
@@ -25,15 +27,34 @@ AUTO_KINDS: Mapping[Kind, type[Settings]] = {Kind.HEALTH: Settings, Kind.READY: 
 _SALT = os.urandom(16)
 
 
-class Validated(NamedTuple):
-    """Own keys as the protocol wants them, a digest of them, the secrets they name with the keys that lead there, and
-    pydantic's errors when they are wrong.
+class Validated:
+    """Own keys as the protocol wants them, the secrets they name with the keys that lead there, and pydantic's errors
+    when they are wrong.
     """
 
-    settings: Settings | None
-    digest: str
-    secrets: tuple[tuple[Path, Secret], ...] = ()
-    errors: tuple[Any, ...] = ()
+    __slots__ = ("errors", "secrets", "settings", "_cost", "_digest")
+
+    def __init__(self, settings: Settings | None, errors: tuple[Any, ...] = ()) -> None:
+        self.settings = settings
+        self.errors = errors
+        self.secrets: tuple[tuple[Path, Secret], ...] = () if settings is None else tuple(secrets_in(settings))
+        self._digest: str | None = None
+        self._cost: Cost | None = None
+
+    @property
+    def digest(self) -> str:
+        """A stable hash of the settings, secrets by reference. Made when it is asked for: checking needs none."""
+        if self._digest is None:
+            # pydantic writes settings out many times faster than we could walk them; it hides secrets, so those follow.
+            dumped = "" if self.settings is None else self.settings.model_dump_json()
+            self._digest = digest((dumped, self.secrets))
+        return self._digest
+
+    def cost(self, instance: ModelProtocol) -> Cost:
+        """What a canary with these settings costs. A long prompt that many targets share is measured once."""
+        if self._cost is None:
+            self._cost = instance.cost()
+        return self._cost
 
 
 class OwnKeys:
@@ -55,8 +76,15 @@ class OwnKeys:
         if known is None:
             assert probe.kind is not None  # noqa: S101 - the caller looked
             # The probe is kept, so that its id is not given to another.
-            known = self._probes[id(probe), protocol] = (self.probe(protocol, probe.kind, probe.own), probe)
+            known = self._probes[id(probe), protocol] = (self._asked(protocol, probe.kind, probe), probe)
         return known[0]
+
+    def _asked(self, protocol: str, kind: Kind, probe: MergedProbe) -> Validated:
+        known = self.probe(protocol, kind, probe.own)
+        if probe.drift and isinstance(known.settings, Canary) and known.settings.varies:
+            # Only answers to the same words can be held against each other.
+            return Validated(known.settings.as_written())
+        return known
 
     def options(self, protocol: str, own: dict[str, Any]) -> Validated:
         """Options of a target."""
@@ -75,9 +103,9 @@ class OwnKeys:
         if known is None:
             try:
                 settings = model.model_validate(own, context=self._context)
-                known = Validated(settings, digest(settings), tuple(secrets_in(settings)))
+                known = Validated(settings)
             except ValidationError as error:
-                known = Validated(None, "", errors=tuple(error.errors(include_url=False)))
+                known = Validated(None, errors=tuple(error.errors(include_url=False)))
             self._known[key] = known
         return known
 
@@ -99,13 +127,28 @@ def secrets_in(value: Any, path: Path = ()) -> Iterator[tuple[Path, Secret]]:
     if isinstance(value, Secret):
         yield path, value
     elif isinstance(value, BaseModel):
+        if not _may_hold_secrets(type(value)):
+            return
         for name, field in type(value).model_fields.items():
             if name in value.model_fields_set:
                 yield from secrets_in(getattr(value, name), (*path, field.alias or name))
-    elif isinstance(value, dict):
-        for key, item in value.items():
+    elif isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             if isinstance(item, Secret | BaseModel):
                 yield from secrets_in(item, (*path, key))
+            elif isinstance(value, list):
+                break  # numbers and the like: no list of ours is mixed
+
+
+@cache
+def _may_hold_secrets(model: type[BaseModel]) -> bool:
+    return any(_names_secret(field.annotation) for field in model.model_fields.values())
+
+
+def _names_secret(annotation: Any) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return _may_hold_secrets(annotation)
+    return annotation is Secret or any(_names_secret(part) for part in get_args(annotation))
 
 
 def digest(value: Any) -> str:

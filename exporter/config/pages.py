@@ -7,7 +7,6 @@ from exporter import protocols
 from exporter.config.merge import AUTO
 from exporter.config.own_keys import kinds, load
 from exporter.config.schema import Schema, schema
-from exporter.model.job import Kind
 
 _INTRODUCTION = """\
 # Config file
@@ -22,6 +21,7 @@ Written by `python -m exporter.reference` from the code. [example.yaml](example.
 - Relative paths start at the folder of the config file.
 - Unknown keys are errors. `model-exporter check FILE` names every problem with its line.
 - Several files (`--config` repeated) are one config: targets and modules add up, every other key is in one of them.
+- At least one of `targets` and `discovery` is present.
 """
 
 _BLOCKS = (
@@ -30,11 +30,17 @@ _BLOCKS = (
     ("limits", "Limits", ""),
     ("modules.NAME", "Module", ""),
     ("targets[]", "Target", ""),
+    ("discovery[]", "Discovery", ""),
+    ("discovery[].catalogue", "Catalogue", ""),
     ("auth", "Auth", "Of defaults, modules and targets."),
     ("auth of a module", "ModuleAuth", ""),
     ("auth.basic", "Basic", ""),
     ("auth.header", "HeaderCredential", ""),
+    ("auth.oauth2", "OAuth2", ""),
+    ("auth.sigv4", "SigV4", ""),
     ("tls", "Tls", "Of defaults, modules and targets."),
+    ("proxy", "Proxy", ""),
+    ("proxy.auth", "ProxyAuth", ""),
     ("retry", "Retry", "Of a probe."),
     ("thresholds", "Thresholds", "Of a probe."),
     ("on_demand", "OnDemand", ""),
@@ -64,8 +70,8 @@ def _probes(definitions: Schema) -> str:
         f"protocols:\n\n{_table(definitions['probe.auto.health'], definitions)}"
     ]
     for protocol in protocols.NAMES:
-        offered = [kind for kind in kinds(protocol) if kind is not Kind.DETECT]
-        default = [kind.value for kind in load(protocol).default_kinds if kind is not Kind.DETECT]
+        offered = [kind for kind in kinds(protocol) if not kind.internal]
+        default = [kind.value for kind in load(protocol).default_kinds if not kind.internal]
         lines = [f"## Protocol {protocol}\n\n{_about(protocol)}"]
         if protocol != AUTO:
             lines.append(f"Probes without a `probes` block: {', '.join(default)}.\n")

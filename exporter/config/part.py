@@ -142,6 +142,9 @@ class Part:
                 # Without a url there is no target; with a stand-in the rest of it can be judged.
                 target["url"] = stand_in
                 return
+        if path[:1] == ("discovery",) and path[2:] == ("catalogue", "url"):
+            value["discovery"][path[1]]["catalogue"]["url"] = "http://stand-in.invalid"
+            return
         holders: list[tuple[Any, Any]] = []
         here: Any = value
         for part in path:

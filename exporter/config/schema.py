@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from exporter import protocols
+from exporter.config.catalogue import offering
 from exporter.config.merge import AUTO
 from exporter.config.models import File
 from exporter.config.own_keys import kinds, load
@@ -35,12 +36,15 @@ def schema() -> Schema:
     }
     for block in ("Module", "Target"):
         _extend(definitions[block], definitions)
+        _add_probes(definitions[block])
+    _extend(definitions["Catalogue"], definitions)
+    definitions["Catalogue"]["properties"]["protocol"] |= {"enum": [AUTO, *offering()]}
     del definitions["Probe"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "model-exporter config",
         **{key: value for key, value in top.items() if key != "title"},
-        "required": ["targets"],
+        "anyOf": [{"required": ["targets"]}, {"required": ["discovery"]}],
         "$defs": dict(sorted(definitions.items())),
     }
 
@@ -85,7 +89,7 @@ def _null_means(field: Schema) -> bool:
 
 
 def _asked(protocol: str) -> dict[Kind, Any]:
-    return {kind: model for kind, model in kinds(protocol).items() if kind is not Kind.DETECT}
+    return {kind: model for kind, model in kinds(protocol).items() if not kind.internal}
 
 
 def _probe_name(protocol: str, kind: Kind) -> str:
@@ -121,7 +125,7 @@ def _probes(protocol: str) -> Schema:
 
 
 def _extend(block: Schema, definitions: Schema) -> None:
-    """Give a module or target what depends on its protocol."""
+    """Give a block the keys that depend on its protocol."""
     options: dict[str, Schema] = {}
     owners: dict[str, list[str]] = {}
     for name in protocols.NAMES:
@@ -131,23 +135,25 @@ def _extend(block: Schema, definitions: Schema) -> None:
     given = block["properties"] | options
     block["properties"] = {key: given[key] for key in (*_FIRST, *given) if key in given}
     block["properties"]["protocol"] |= {"enum": list(protocols.NAMES)}
-    block["properties"]["probes"] = {
-        "type": "object",
-        "description": block["properties"]["probes"]["description"],
-    }
     block["additionalProperties"] = False
     block["allOf"] = [
         {
             "if": {"properties": {"protocol": {"const": name}}, "required": ["protocol"]},
-            "then": {
-                "properties": {
-                    "probes": _ref(f"probes.{name}"),
-                    **{key: False for key, names in owners.items() if name not in names},
-                }
-            },
+            "then": {"properties": {key: False for key, names in owners.items() if name not in names}},
         }
         for name in protocols.NAMES
     ]
+
+
+def _add_probes(block: Schema) -> None:
+    """Give a module or target the probes of its protocol."""
+    block["properties"]["probes"] = {
+        "type": "object",
+        "description": block["properties"]["probes"]["description"],
+    }
+    for name, condition in zip(protocols.NAMES, block["allOf"], strict=True):
+        properties = condition["then"]["properties"]
+        condition["then"]["properties"] = {"probes": _ref(f"probes.{name}"), **properties}
     block["allOf"].append(
         {
             "if": {"not": {"required": ["protocol"]}},

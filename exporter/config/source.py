@@ -1,9 +1,11 @@
-"""A config file's bytes, read once and whole, or the reason why they cannot be used."""
+"""Config files' bytes: read once and whole, or the reason why they cannot be used; and whether they changed."""
 
 import codecs
+import hashlib
 import os
 import re
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 #: Bytes. A hundred thousand short targets fit; nothing sensible is larger.
@@ -70,6 +72,18 @@ def check(data: bytes) -> bytes:
         line, column = _place(before)
         raise SourceError(f"{name} at byte offset {len(before)}; allowed: UTF-8 text{hint}", line, column)
     return data
+
+
+def digest_of(paths: Sequence[Path]) -> bytes:
+    """A digest of the files' content; a file that cannot be read counts as its error."""
+    total = hashlib.sha256()
+    for path in paths:
+        try:
+            content = path.read_bytes() if path.is_file() else b"not a file"
+        except OSError as error:
+            content = str(error).encode()
+        total.update(hashlib.sha256(content).digest())
+    return total.digest()
 
 
 def _place(before: bytes) -> tuple[int, int]:

@@ -7,6 +7,7 @@ objects and a context per attempt.
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 #: Seconds after the deadline.
 GRACE = 0.025
@@ -15,13 +16,15 @@ GRACE = 0.025
 class Backstop:
     """Armed when made, around `task`. `withdraw` takes its cancellation back, `disarm` ends it."""
 
-    __slots__ = ("_at", "_clock", "_excused", "_fired", "_loop", "_task", "_timer")
+    __slots__ = ("_at", "_cancelling", "_clock", "_excused", "_fired", "_loop", "_task", "_timer")
 
-    def __init__(self, task: "asyncio.Task[None]", clock: Callable[[], float], deadline: float) -> None:
+    def __init__(self, task: "asyncio.Task[Any]", clock: Callable[[], float], deadline: float) -> None:
         self._task = task
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._fired = self._excused = False
+        #: Requests that somebody made before and never took back: not ours to count.
+        self._cancelling = task.cancelling()
         self._arm(deadline + GRACE)
 
     def _arm(self, at: float) -> None:
@@ -44,7 +47,7 @@ class Backstop:
         if not self._fired:
             return False
         self._fired = False
-        return self._task.uncancel() == 0
+        return self._task.uncancel() <= self._cancelling
 
     def disarm(self) -> None:
         """The attempt has ended."""

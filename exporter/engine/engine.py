@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from exporter.engine import plan
 from exporter.engine.lag import STALL, LagSampler
+from exporter.engine.pauses import Pauses
 from exporter.engine.plan import Changes
 from exporter.engine.runner import OpenExchange, Runner
 from exporter.engine.slots import Limits, Slots
@@ -30,9 +31,9 @@ _CLOSING = 1.0
 class Engine:
     """Runs jobs on schedule, keeps the ledger, and says what state each target is in.
 
-    `open_exchange(job, deadline, trace_id)` opens one attempt's conversation. `on_change` hears every change of state,
-    `on_result` every booked run after what it changed; both are called on the loop and must not block. `clock` is
-    monotonic, `wall` is Unix time, both in seconds.
+    `on_change` hears every change of state, `on_result` every booked run after what it changed; both are called on the
+    loop and must not block. `clock` is monotonic, `wall` is Unix time, both in seconds. `windows`: whether targets are
+    left alone in the maintenance windows that they have.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Engine:
         wall: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = _random.random,
+        windows: bool = True,
     ) -> None:
         self._ledger = ledger
         self._on_change = on_change
@@ -69,6 +71,12 @@ class Engine:
         self._watches: dict[str, Watch] = {}
         self._jobs: dict[tuple[str, str], Job] = {}
         self._window = 0.0
+        #: What keeps probes from running.
+        self.pauses = Pauses(
+            self._watches, ledger=ledger, wheel=self._wheel, clock=clock, wall=wall, resumed=self._resumed,
+            windows=windows,
+        )  # fmt: skip
+        self.pauses.take(limits.budget)
 
     # --- what others call -----------------------------------------------------------------------------------------
 
@@ -80,6 +88,7 @@ class Engine:
     @limits.setter
     def limits(self, limits: Limits) -> None:
         self._slots.limits = limits
+        self.pauses.take(limits.budget)
 
     @property
     def turning(self) -> bool:
@@ -149,6 +158,7 @@ class Engine:
             if not watch.probes:
                 self._wheel.drop(self._watches.pop(watch.name))
         self._window = plan.start_window(Counter(job.schedule.interval for job in jobs))
+        self.pauses.take(self.limits.budget)
         if self.turning:
             self._plan(fresh)
             for watch in watches:
@@ -232,6 +242,9 @@ class Engine:
         self._launch(probe, planned)
 
     def _launch(self, probe: Probe, planned: float) -> None:
+        if reason := self.pauses.bar(probe):
+            self._passed_over(probe, reason, planned, self._clock())
+            return
         slow = probe.slow
         probe.fresh = False
         generation = probe.watch.generation
@@ -253,14 +266,32 @@ class Engine:
             self._wheel.put(probe, start, sooner=True)
 
     def probe_landed(self, probe: Probe, result: Result | None) -> None:
-        """A run ended: book it, judge, and start what it pulls forward."""
-        probe.flight = None
-        if result is None or not probe.live or not self._ledger.record(result):
+        """A run ended: book it and what it used, plan the next one, and judge."""
+        flight, probe.flight = probe.flight, None
+        self.pauses.settle(probe, result, begun=flight is not None and flight.begun)
+        if result is None or not probe.live:
             return
-        now, watch, track = self._clock(), probe.watch, probe.track
+        if result.skipped:
+            self._passed_over(probe, result.skipped, result.planned, result.started)
+            return
+        result = probe.told(result)
+        if not self._ledger.record(result):
+            return
+        now, watch = self._clock(), probe.watch
         due = probe.after(result, now)
         if due is not None:
             self._put(probe, due, now)
+        if watch.resting:
+            # It began before the maintenance: booked, and no evidence of anything.
+            self._ledger.rest(watch.name, watch.rests_until)
+            probe.again = False
+        else:
+            self._weigh(probe, result, now)
+        self._tell(self._on_result, result, probe.job)
+
+    def _weigh(self, probe: Probe, result: Result, now: float) -> None:
+        """Take a run as evidence, and start what it pulls forward."""
+        watch, track = probe.watch, probe.track
         before = track.evidence
         changed = track.update(result, probe.interval)
         probe.note_time(result)
@@ -274,10 +305,37 @@ class Engine:
         if self.turning:
             for other in watch.pulled_by(probe, result.evidence, before):
                 self._pull(other, now)
-            if probe.again:
-                probe.again = False
-                self._pull(probe, now)
-        self._tell(self._on_result, result, probe.job)
+            self._pull_again(probe, now)
+
+    def _passed_over(self, probe: Probe, reason: str, planned: float, at: float) -> None:
+        """A slot that was not used, and no run: the model sleeps, a budget has no room, or there is maintenance."""
+        now = self._clock()
+        self._ledger.skip(probe.job, reason, paused=True)
+        due = probe.after_skip(planned, now)
+        if due is not None:
+            self._put(probe, due, now)
+        if probe.watch.resting:
+            return
+        probe.track.pass_over(at, mute=reason == "asleep")
+        self._judge(probe.watch, now)
+        if self.turning:
+            self._pull_again(probe, now)
+
+    def _resumed(self, watches: Sequence[Watch]) -> None:
+        """Maintenance is over: all is asked anew, spread like at start, and the state stays until it has answered."""
+        now = self._clock()
+        for watch in watches:
+            watch.wake(now)
+        if self.turning:
+            self._plan([probe for watch in watches for probe in watch.probes.values()])
+            for watch in watches:
+                self._look_again(watch, now, judge=False)
+
+    def _pull_again(self, probe: Probe, now: float) -> None:
+        """Make up for a pull that came while the probe's run was under way."""
+        if probe.again:
+            probe.again = False
+            self._pull(probe, now)
 
     # --- verdicts -------------------------------------------------------------------------------------------------
 
@@ -289,6 +347,8 @@ class Engine:
             self._look_again(watch, now)
 
     def _look_again(self, watch: Watch, now: float, *, judge: bool = True) -> None:
+        if watch.resting:
+            return
         if watch.expire(now) and judge:
             self._judge(watch, now)
         if watch.look_at < float("inf"):
@@ -304,7 +364,10 @@ class Engine:
         record = self._ledger.targets.get(watch.name)
         if record is None:
             return
-        verdict = judge(watch.cheap, watch.canaries, watch.others, record.verdict, starting=watch.starting(now))
+        verdict = judge(
+            watch.cheap, watch.canaries, watch.others, record.verdict, starting=watch.starting(now),
+            maintenance=watch.resting,
+        )  # fmt: skip
         watch.settle(verdict)
         change = self._ledger.judge(watch.name, verdict)
         if change is not None:

@@ -6,31 +6,46 @@ becomes the reason `internal`. Only cancellation passes through, and the exchang
 
 import asyncio
 import logging
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from random import getrandbits
+from typing import Protocol
 
 from exporter.contracts import Exchange
+from exporter.engine.attempt import Attempt, attempt, settled
 from exporter.engine.attempts import wait_before_next
-from exporter.engine.backstop import Backstop
 from exporter.engine.lag import LagSampler
+from exporter.engine.lateness import in_time
 from exporter.engine.slots import Slots, Ticket
 from exporter.ledger import Own
-from exporter.model.failure import Evidence, Failure, Reason, Status
-from exporter.model.job import Job
-from exporter.model.observation import Measurement, Observation
+from exporter.model import sample
+from exporter.model.failure import Evidence, Reason, Status
+from exporter.model.job import Job, ReadLoad
+from exporter.model.load import Load, of_one
+from exporter.model.observation import Observation
 from exporter.model.result import Result
+from exporter.model.sample import Sample
+from exporter.model.stream import Outcome
 
 logger = logging.getLogger(__name__)
 
-OpenExchange = Callable[[Job, float, str], Exchange]
 #: Hears the result of a run, or None when it was cancelled.
 Done = Callable[[Result | None], None]
 
-MAX_DETAIL = 300
-
+#: Seconds a reading of the load may take.
+READING = 1.0
+#: A canary that ended so is understood better with the server's load beside it.
+_TELLING = frozenset({Evidence.OK, Evidence.BUSY, Evidence.SLOW})
 _NOTHING = Observation()
-_UNMEASURED = Measurement()
+
+
+class OpenExchange(Protocol):
+    """Opens one attempt's conversation."""
+
+    @abstractmethod
+    def __call__(self, job: Job, deadline: float, trace_id: str, *, aside: bool = False) -> Exchange:
+        """`aside`: beside the run and no part of it; it neither uses nor leaves a connection that runs keep."""
 
 
 class Flight(Ticket):
@@ -41,7 +56,7 @@ class Flight(Ticket):
     def __init__(
         self, runner: "Runner", job: Job, planned: float | None, generation: int, done: Done, *, slow: bool
     ) -> None:
-        super().__init__(job.target.endpoint.peer, slow=slow)
+        super().__init__(job.target.peer, slow=slow)
         self.runner = runner
         self.job = job
         self.planned = planned  #: None for a run outside the schedule
@@ -144,21 +159,39 @@ class Runner:
             self.land(flight, result)
 
     async def _run(self, flight: Flight) -> Result:
+        trace_id = f"{getrandbits(128):032x}"
+        read = flight.job.load
+        if read is None:
+            return await self._ask(flight, trace_id)
+        first = asyncio.get_running_loop().create_task(self._read_load(flight.job, read, trace_id))
+        try:
+            result = await self._ask(flight, trace_id)
+            return await self._loaded(flight, result, read, first)
+        finally:
+            if not first.done():
+                first.cancel()
+                await asyncio.wait([first])
+
+    async def _ask(self, flight: Flight, trace_id: str) -> Result:
+        """Ask until it is answered, or no further attempt is worth it or fits."""
         job, schedule, started = flight.job, flight.job.schedule, flight.started
         end = started + schedule.deadline
-        trace_id = f"{getrandbits(128):032x}"
         failures: list[Reason] = []
-        made = 0
         while True:
-            made += 1
-            observation, failure, measurement = await self._attempt(flight, trace_id)
+            made = await self._attempt(flight, trace_id)
+            observation = _NOTHING if made.found is None else _kept(made.found, made.redact)
+            failure = made.failure or observation.failure
+            if made.asleep is None:
+                failure = in_time(failure, job.within, made.measurement, observation.stream)
             if failure is None:
                 break
             failures.append(failure.reason)
-            wait = wait_before_next(failure, job.retry, made, end - self._clock(), schedule.timeout, self._random)
+            left = end - self._clock()
+            wait = wait_before_next(failure, job.retry, len(failures), left, schedule.timeout, self._random)
             if wait is None or not await self._pause(flight, wait, end - schedule.timeout):
                 break
         row = failure.row if failure else None
+        asleep = made.asleep is not None
         return Result(
             job=job,
             generation=flight.generation,
@@ -167,16 +200,18 @@ class Runner:
             ended=self._clock(),
             at=self._wall(),
             status=row.status if row else Status.HEALTHY,
-            evidence=row.evidence if row else Evidence.OK,
+            evidence=row.evidence if row else Evidence.NONE if asleep else Evidence.OK,
             reason=failure.reason if failure else None,
-            detail=failure.detail if failure else "",
-            attempts=made,
+            detail=failure.detail if failure else made.asleep or "",
+            attempts=len(failures) + (failure is None),
             failures=tuple(failures),
-            measurement=measurement,
+            measurement=made.measurement,
             observation=observation,
             trace_id=trace_id,
             retry_after=failure.retry_after if failure else None,
             suspect=self._lag.lagged_since(started),
+            skipped="asleep" if asleep else "",
+            sample=_sampled(made.found) if job.drift and made.found is not None else None,
         )
 
     async def _pause(self, flight: Flight, wait: float, latest: float) -> bool:
@@ -188,51 +223,55 @@ class Runner:
         await flight.waiter
         return self._clock() <= latest
 
-    async def _attempt(self, flight: Flight, trace_id: str) -> tuple[Observation, Failure | None, Measurement]:
-        job, task = flight.job, flight.task
-        assert task is not None  # noqa: S101 - this is running in it
-        timeout = job.schedule.timeout
-        deadline = self._clock() + timeout
-        observation, measurement = _NOTHING, _UNMEASURED
-        failure: Failure | None
-        exchange: Exchange | None = None
-        backstop = Backstop(task, self._clock, deadline)
-        try:
-            exchange = self._open(job, deadline, trace_id)
-            observation = await job.ask(exchange)
-            failure = observation.failure
-        except Failure as error:
-            failure = error
-        except asyncio.CancelledError:
-            if not backstop.withdraw():
-                raise
-            failure = Failure(Reason.TIMEOUT, f"no end within {timeout:g} s")
-        except Exception as error:
-            self.bug("runner", job)
-            failure = Failure(Reason.INTERNAL, f"{type(error).__name__} in the exporter; its log has the traceback")
-        finally:
-            try:
-                if exchange is not None:
-                    measurement = await self._close(exchange, backstop, job)
-            finally:
-                backstop.disarm()
-        if exchange is not None:
-            observation = _redacted(observation, exchange.redact)
-        if failure is not None:
-            _tidy(failure, exchange.redact if exchange is not None else str)
-        return observation, failure, measurement
+    async def _attempt(self, flight: Flight, trace_id: str) -> Attempt[Observation]:
+        job = flight.job
+        return await attempt(
+            lambda deadline: self._open(job, deadline, trace_id),
+            job.ask,
+            timeout=job.schedule.timeout,
+            clock=self._clock,
+            bug=lambda: self.bug("runner", job),
+        )
 
-    async def _close(self, exchange: Exchange, backstop: Backstop, job: Job) -> Measurement:
-        measurement = _UNMEASURED
-        try:
-            measurement = exchange.measured()
-            await exchange.close()
-        except asyncio.CancelledError:
-            if not backstop.withdraw():
-                raise
-        except Exception:
-            self.bug("runner", job)
-        return measurement
+    async def _read_load(self, job: Job, read: ReadLoad, trace_id: str, within: float = READING) -> Load | None:
+        """One reading, on an exchange of its own that is no part of what is measured."""
+        reading = await attempt(
+            lambda deadline: self._open(job, deadline, trace_id, aside=True),
+            read,
+            timeout=min(READING, job.schedule.timeout, within),
+            clock=self._clock,
+            bug=lambda: self.bug("load", job),
+        )
+        self._own.unread_loads += reading.failure is not None
+        return reading.found
+
+    async def _loaded(
+        self, flight: Flight, result: Result, read: ReadLoad, first: "asyncio.Task[Load | None]"
+    ) -> Result:
+        """The result with what was read of the load. The canary is over: its slots are given back before."""
+        if result.evidence not in _TELLING:
+            return result
+        self._slots.leave(flight)
+        during = first.done()  # else the reading may hold the canary already
+        load = await first
+        after = None
+        if result.evidence is Evidence.OK and during and load is not None and load.spent is not None:
+            return await self._accounted(flight, replace(result, load=load), read)
+        # Only a verdict looks at the second one, and a run on demand makes none.
+        if result.evidence is not Evidence.OK and flight.planned is not None:
+            after = await self._read_load(flight.job, read, result.trace_id)
+        return replace(result, load=load, load_after=after)
+
+    async def _accounted(self, flight: Flight, result: Result, read: ReadLoad) -> Result:
+        """The result with where its time went, by what the server's account has grown. A run on demand has no more
+        time than its own timeout.
+        """
+        left = READING if flight.planned is not None else flight.started + flight.job.schedule.timeout - self._clock()
+        if left <= 0:
+            return result
+        after = await self._read_load(flight.job, read, result.trace_id, left)
+        told = of_one(result.load, after)
+        return replace(result, observation=replace(result.observation, server_seconds=told)) if told else result
 
     def bug(self, component: str, job: Job) -> None:
         """Note an exception that nobody foresaw, with its traceback; call it while handling one."""
@@ -240,25 +279,26 @@ class Runner:
         logger.exception("internal error", extra={"fields": {"target": job.target.name, "probe": job.probe}})
 
 
-def _redacted(seen: Observation, redact: Callable[[str], str]) -> Observation:
-    """What a server said of itself may hold the credential it was sent: an echo must not reach a label or the page."""
+def _sampled(seen: Observation) -> Sample | None:
+    """What later answers are held against. None where the answer is not whole: it broke off, or we cut it."""
+    if seen.output is None or (seen.failure is not None and seen.failure.reason is not Reason.EXPECTATION):
+        return None
+    cut = seen.stream is not None and seen.stream.outcome is Outcome.STOPPED
+    return None if cut else sample.take(seen.output)
+
+
+def _kept(seen: Observation, redact: Callable[[str], str]) -> Observation:
+    """What is kept of it: not the whole answer, and no credential that a server echoed where labels come from."""
+    if seen.failure is not None:
+        settled(seen.failure, redact)
     found = seen.detected
-    if not (seen.answer or seen.info or found):
+    if not (seen.answer or seen.info or found or seen.models or seen.output):
         return seen
     return replace(
         seen,
         answer=redact(seen.answer),
         info={key: redact(value) for key, value in seen.info.items()},
         detected=found and replace(found, server=redact(found.server), why=redact(found.why)),
+        models=seen.models and tuple(map(redact, seen.models)),
+        output=None,
     )
-
-
-def _tidy(failure: Failure, redact: Callable[[str], str]) -> None:
-    """Make a failure fit to be kept: its detail for people, and no hold on the frames it came through."""
-    # A traceback holds our frame, and our frame the failure: a cycle per failed run, left to the collector.
-    failure.__traceback__ = failure.__context__ = failure.__cause__ = None
-    detail = redact(failure.detail)
-    if not detail.isprintable():
-        detail = "".join(char if char.isprintable() else " " for char in detail)
-    failure.detail = detail[:MAX_DETAIL]
-    failure.args = (failure.reason, failure.detail)

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from enum import Enum
 
 from exporter.ledger import Own
+from exporter.model.cost import Allowance
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Runs at once, in all and per host (and port)."""
+    """Runs at once, in all and per host (and port); and what the canaries of all targets together may use."""
 
     concurrency: int = 500
     per_host: int = 8
+    budget: Allowance | None = None
 
 
 class Stage(Enum):

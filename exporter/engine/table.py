@@ -29,6 +29,7 @@ class By(Enum):
     CHEAP = auto()
     LOADING = auto()  #: the cheap probe that says loading
     CANARY = auto()
+    LOAD = auto()  #: what was read of the load beside a canary that passed
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +42,20 @@ class Ruling:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """What a load reading shows of a server whose canary is slow. The default is an unknown load."""
+class Signs:
+    """What was read of a server's load beside its canary. The default is an unknown load."""
 
     queue: bool = False  #: requests wait, or as many run as can
     progress: bool = False  #: it worked on something meanwhile
+    over: bool = False  #: more wait than the operator takes for healthy
 
     @property
     def working(self) -> bool:
-        """Whether slow means busy."""
+        """Whether a slow canary means a busy server."""
         return self.queue or self.progress
 
 
-UNKNOWN_LOAD = Load()
+UNKNOWN_LOAD = Signs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Case:
     confirmed: bool = False
     says_loading: bool = False
     model_loading: bool = False
-    load: Load = UNKNOWN_LOAD
+    load: Signs = UNKNOWN_LOAD
     maintenance: bool = False
 
 
@@ -79,6 +81,7 @@ _STAYS_IN_MAINTENANCE = Ruling(1, None)
 _UNKNOWN = Ruling(2, State.UNKNOWN)
 _MODEL_LOADING = Ruling(3, State.LOADING, By.LOADING)
 _HEALTHY = Ruling(4, State.HEALTHY)
+_OVERLOADED = Ruling(4, State.SATURATED, By.LOAD)
 _DEAD_BUSY = Ruling(5, State.ERROR, By.CHEAP)
 _BUSY = Ruling(6, State.SATURATED, By.CANARY)
 _DEAD = Ruling(7, State.ERROR, By.CHEAP)
@@ -125,7 +128,9 @@ def decide(case: Case) -> Ruling:
 def _with_canary(case: Case) -> Ruling:
     cheap, canary = case.cheap, case.canary
     if canary is Evidence.OK:
-        return _MODEL_LOADING if case.model_loading else _HEALTHY
+        if case.model_loading:
+            return _MODEL_LOADING
+        return _OVERLOADED if case.load.over else _HEALTHY
     if cheap is Evidence.DEAD:
         return _DEAD_BUSY if canary is Evidence.BUSY else _DEAD
     if canary is Evidence.BUSY:

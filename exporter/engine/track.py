@@ -1,7 +1,10 @@
 """What the runs of one probe amount to: streaks, thresholds, effective evidence, and how long it holds. Pure."""
 
+from exporter.engine.load import signs
+from exporter.engine.table import UNKNOWN_LOAD
 from exporter.model.failure import Evidence, Reason
 from exporter.model.job import Job
+from exporter.model.load import Load
 from exporter.model.result import Result
 
 _BEFORE_ALL = float("-inf")
@@ -14,12 +17,14 @@ class Track:
 
     `since`: start of the first run of the streak that made the evidence what it is; before all time where a first
     answer was ok, which contradicts nothing known. `at`, `ended`: start and end of the latest run that supports it.
-    `ok_at`: start of the latest run that was ok, confirmed or not.
+    `ok_at`: start of the latest run that was ok, confirmed or not. `load` and its `signs` were read beside the run
+    that `at` is of. `skipped_at`: start of the latest run that was passed over; whatever came before does not speak
+    while that holds, unless it `insists`; None once the probe has run again.
     """
 
     __slots__ = (
-        "at", "detail", "ended", "evidence", "expired", "expires", "job", "ok_at", "reason", "since",
-        "_not_ok", "_ok", "_raw", "_raw_since",
+        "at", "detail", "ended", "evidence", "expired", "expires", "insists", "job", "load", "ok_at", "reason", "signs",
+        "since", "skipped_at", "_not_ok", "_ok", "_raw", "_raw_since",
     )  # fmt: skip
 
     def __init__(self, job: Job, now: float) -> None:
@@ -28,6 +33,10 @@ class Track:
         self.reason: Reason | None = None
         self.detail = ""
         self.since = self.at = self.ended = self.ok_at = _BEFORE_ALL
+        self.load: Load | None = None
+        self.signs = UNKNOWN_LOAD
+        self.skipped_at: float | None = None
+        self.insists = False
         #: A probe that never brings evidence is waited for as long as evidence would hold.
         self.expires = now + 2 * job.schedule.interval + job.schedule.timeout
         self.expired = False
@@ -36,7 +45,8 @@ class Track:
         self._ok = self._not_ok = 0
 
     def update(self, result: Result, interval: float) -> bool:
-        """Take one finished run; `interval` is the one in force after it. True when the effective evidence changed."""
+        """Take one finished run; `interval` is the one in force after it. True when what it holds became another."""
+        self.skipped_at = None
         seen = result.evidence
         if seen is Evidence.NONE:
             return False
@@ -53,12 +63,23 @@ class Track:
             return False
         self.at, self.ended = result.started, result.ended
         self.reason, self.detail = result.reason, result.detail
+        loaded = self._read(result)
         if seen is before:
-            return False
+            return loaded
         self.evidence = seen
         first_ok = before is Evidence.NONE and seen is Evidence.OK
         self.since = _BEFORE_ALL if first_ok else self._raw_since
         return True
+
+    def _read(self, result: Result) -> bool:
+        """Take what was read beside a run that counts. True when it shows something else than before."""
+        self.load = result.load_after or result.load
+        before = self.signs
+        if self.load is None:
+            self.signs = UNKNOWN_LOAD
+        else:
+            self.signs = signs(result.load, result.load_after, self.job.target.saturated_at)
+        return self.signs != before
 
     def _counts(self, seen: Evidence, before: Evidence) -> bool:
         if before is Evidence.NONE or seen is before:
@@ -66,6 +87,16 @@ class Track:
         if seen is Evidence.OK:
             return self._ok >= self.job.thresholds.success
         return before is not Evidence.OK or seen in _UNCONFIRMED or self._not_ok >= self.job.thresholds.failure
+
+    def pass_over(self, at: float, *, mute: bool) -> None:
+        """A run was passed over at that moment. Unless `mute`, a failure that was seen before goes on speaking."""
+        self.skipped_at = at
+        self.insists = not mute and self.evidence not in (Evidence.OK, Evidence.NONE)
+
+    def renew(self, now: float) -> None:
+        """Nobody could be asked for a while: what is held is good for as long as if it were new."""
+        if not self.expired:
+            self.expires = now + 2 * self.job.schedule.interval + self.job.schedule.timeout
 
     def expire(self) -> None:
         """Let evidence go that is too old, or stop waiting for the first."""

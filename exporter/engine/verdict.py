@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from exporter.engine.table import SILENT, UNKNOWN_LOAD, By, Case, Load, Ruling, Standing, decide
+from exporter.engine.load import over
+from exporter.engine.table import SILENT, UNKNOWN_LOAD, By, Case, Ruling, Signs, Standing, decide
 from exporter.engine.track import Track
 from exporter.model.failure import Evidence, Reason
 from exporter.model.job import Kind, Scope
@@ -33,15 +34,16 @@ def worst(tracks: Iterable[Track]) -> Evidence:
 
 def standing(track: Track, cheap_since: float) -> Standing:
     """Of one canary, when the cheap evidence it would contradict holds since `cheap_since`."""
+    speaks = not track.expired and track.evidence is not Evidence.NONE and track.at >= cheap_since
+    if track.skipped_at is not None and track.skipped_at >= cheap_since and not (speaks and track.insists):
+        return Standing.SKIPPED
     if track.expired:
         return Standing.EXPIRED
-    if track.evidence is Evidence.NONE or track.at < cheap_since:
-        return Standing.PENDING
-    return Standing.CURRENT
+    return Standing.CURRENT if speaks else Standing.PENDING
 
 
 def join(canaries: Sequence[Track], cheap_since: float) -> tuple[Evidence, Standing]:
-    """All canaries as one: a current failure speaks at once, ok needs all of them."""
+    """All canaries as one: a current failure speaks at once, ok needs all that were not passed over."""
     if not canaries:
         return Evidence.NONE, Standing.ABSENT
     standings = [standing(track, cheap_since) for track in canaries]
@@ -50,6 +52,8 @@ def join(canaries: Sequence[Track], cheap_since: float) -> tuple[Evidence, Stand
         for silent in (Standing.PENDING, Standing.EXPIRED):
             if silent in standings:
                 return Evidence.NONE, silent
+        if spoken is Evidence.NONE:
+            return Evidence.NONE, Standing.SKIPPED
     return spoken, Standing.CURRENT
 
 
@@ -60,11 +64,12 @@ def judge(
     previous: Verdict,
     *,
     starting: bool = False,
-    load: Load = UNKNOWN_LOAD,
+    maintenance: bool = False,
 ) -> Verdict:
     """The verdict on a target. `others` are its metadata and evaluations, which can only demote.
 
     `starting`: within the target's `startup` time and not yet healthy once; what cannot be reached is then loading.
+    `maintenance`: it is left alone, and its state stays.
     """
     k = worst(cheap)
     since, ok_at, says_loading = _BEFORE_ALL, _BEFORE_ALL, False
@@ -74,18 +79,20 @@ def judge(
         if track.ok_at > ok_at:
             ok_at = track.ok_at
         says_loading = says_loading or track.evidence is Evidence.LOADING
-    c, stands = join(canaries, since if k is not Evidence.NONE else _BEFORE_ALL)
+    since = since if k is not Evidence.NONE else _BEFORE_ALL
+    c, stands = join(canaries, since)
     verified = stands is Standing.CURRENT
-    failed = [track for track in canaries if track.evidence is c] if verified and c is not Evidence.OK else []
+    deciding = [track for track in canaries if track.evidence is c and standing(track, since) is Standing.CURRENT]
     ruling = decide(
         Case(
             k,
             c,
             stands,
-            confirmed=any(ok_at >= track.ended for track in failed),
+            confirmed=any(ok_at >= track.ended for track in deciding),
             says_loading=says_loading,
             model_loading=says_loading and any(_model_loading(track) for track in cheap),
-            load=load,
+            load=_signs(deciding),
+            maintenance=maintenance,
         )
     )
     if ruling.state is None:
@@ -94,7 +101,7 @@ def judge(
     elif ruling.by is By.NOBODY:
         verdict = _PLAIN[ruling.state, verified]
     else:
-        verdict = _because(ruling, k, cheap, failed, verified=verified, starting=starting)
+        verdict = _because(ruling, k, cheap, deciding, verified=verified, starting=starting)
     return _corrected(verdict, others) if others else verdict
 
 
@@ -103,12 +110,24 @@ def _model_loading(track: Track) -> bool:
     return track.evidence is Evidence.LOADING and job.kind is Kind.READY and job.scope is Scope.MODEL
 
 
+def _signs(tracks: Sequence[Track]) -> Signs:
+    """Of one server, whichever canary they were read beside."""
+    read = [track.signs for track in tracks if track.signs is not UNKNOWN_LOAD]
+    if len(read) < 2:
+        return read[0] if read else UNKNOWN_LOAD
+    return Signs(*(any(getattr(each, name) for each in read) for name in ("queue", "progress", "over")))
+
+
 def _because(
-    ruling: Ruling, k: Evidence, cheap: Sequence[Track], failed: Sequence[Track], *, verified: bool, starting: bool
+    ruling: Ruling, k: Evidence, cheap: Sequence[Track], deciding: Sequence[Track], *, verified: bool, starting: bool
 ) -> Verdict:
     state = ruling.state or State.UNKNOWN
+    if ruling.by is By.LOAD:
+        decider = next(track for track in deciding if track.signs.over)
+        detail = over(decider.load, decider.job.target.saturated_at)
+        return Verdict(state, Reason.OVERLOADED, detail, decider.job.probe, verified)
     if ruling.by is By.CANARY:
-        decider = failed[0]
+        decider = deciding[0]
     else:
         wanted = k if ruling.by is By.CHEAP else Evidence.LOADING
         decider = next(track for track in cheap if track.evidence is wanted)

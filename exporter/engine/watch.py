@@ -1,13 +1,17 @@
 """One target under watch: its probes, what they hold, and which of them a finished run pulls forward."""
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Protocol
 
 from exporter.engine import plan
+from exporter.engine.budget import Hold
 from exporter.engine.runner import Flight
 from exporter.engine.track import Track
 from exporter.engine.wheel import Planned
-from exporter.model.failure import Evidence, Status
+from exporter.ledger import CONCLUSIVE
+from exporter.model.cost import NOTHING
+from exporter.model.failure import MAX_DETAIL, Evidence, Status
 from exporter.model.job import Job, Kind
 from exporter.model.result import Result
 from exporter.model.state import State, Verdict
@@ -16,6 +20,8 @@ from exporter.model.target import Target
 #: Pulled-forward runs a probe may have in a row. Further ones come one per `recheck`, so that probes that keep
 #: contradicting each other (two replicas behind one address) cannot drive each other in a circle.
 PULLS_AT_ONCE = 3
+#: What a server may say to a request that is not right. All other failures come whatever is asked.
+_ANSWERED = frozenset({Evidence.REFUSED, Evidence.WRONG, Evidence.BROKEN, Evidence.SLOW})
 _BAD = frozenset({Evidence.DEAD, Evidence.SLOW, Evidence.BROKEN, Evidence.REFUSED, Evidence.WRONG})
 #: A failed run that used this share of its timeout held its slot as long as one that timed out.
 _LONG = 0.8
@@ -41,8 +47,8 @@ class Probe(Planned):
     """A job on the schedule, with what its runs left behind."""
 
     __slots__ = (
-        "again", "canary", "cheap", "failures", "flight", "fresh", "interval", "job", "live", "offset", "on_grid",
-        "owner", "relief", "timed_out", "track", "watch",
+        "again", "canary", "cheap", "costs", "failures", "flight", "fresh", "hold", "interval", "job", "live", "offset",
+        "on_grid", "owner", "passed", "relief", "timed_out", "track", "watch", "worst",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, watch: "Watch", job: Job, now: float) -> None:
@@ -51,11 +57,15 @@ class Probe(Planned):
         self.watch = watch
         self.job = job
         self.cheap = job.kind.cheap
-        self.canary = job.kind.canary
+        self.canary = job.canary
+        self.costs = job.kind.canary  #: makes the model work, be it to speak for the target or not
+        self.passed = False  #: a run was healthy
         self.offset = plan.phase(job.key, job.schedule.interval)
         self.track = Track(job, now)
         self.interval = job.schedule.interval  #: in force: re-check and Retry-After included
         self.flight: Flight | None = None
+        self.hold: Hold | None = None  #: what is reserved for that flight
+        self.worst = job.worst if self.costs else NOTHING  #: the most that one run uses, as far as is known
         self.live = True  #: False once it was removed or replaced, maybe by one just like it
         self.on_grid = False  #: its plan is the next moment of its grid
         self.fresh = True  #: no run was started yet
@@ -85,7 +95,7 @@ class Probe(Planned):
             self.failures = 0
             return due
         self.failures += 1
-        if self.canary:
+        if self.canary or (self.costs and result.evidence not in CONCLUSIVE):
             delay = plan.recheck_delay(schedule.recheck, schedule.interval, self.failures)
             if delay < schedule.interval:
                 self.interval, due = delay, result.ended + delay
@@ -93,6 +103,14 @@ class Probe(Planned):
             wait = plan.stretched(schedule.interval, result.retry_after)
             self.interval, due = max(self.interval, wait), max(due, result.ended + wait)
         return due
+
+    def after_skip(self, planned: float, now: float) -> float | None:
+        """The next run's moment after a slot that was not used: that of its grid; None where that is planned."""
+        interval = self.job.schedule.interval
+        if self.on_grid and self.interval == interval:
+            return None
+        self.on_grid, self.interval = True, interval
+        return plan.next_due(self.offset, interval, max(now, planned))
 
     def pulled_at(self, now: float) -> float:
         """When a pull of now may start; counts it."""
@@ -104,7 +122,17 @@ class Probe(Planned):
     @property
     def slow(self) -> bool:
         """Whether its next run may hold its slot for long: it or its target just did, or it is a canary's first."""
-        return self.timed_out or self.watch.timed_out or (self.fresh and self.canary)
+        return self.timed_out or self.watch.timed_out or (self.fresh and self.costs)
+
+    def told(self, result: Result) -> Result:
+        """A finished run, and whether the probe ever passed: of one that never did, the question may be wrong."""
+        if result.status is Status.HEALTHY:
+            self.passed = True
+        if self.passed or not self.canary or result.evidence not in _ANSWERED:
+            return result
+        ours = result.evidence in (Evidence.REFUSED, Evidence.WRONG)
+        said = "never passed since it was configured" + (", probably our request" if ours else "")
+        return replace(result, detail=f"{said}: {result.detail}"[:MAX_DETAIL] if result.detail else said)
 
     def note_time(self, result: Result) -> None:
         """Remember whether the run, or the last of the whole target, held its slot until its timeout."""
@@ -119,7 +147,7 @@ class Watch(Planned):
 
     __slots__ = (
         "address", "asked", "canaries", "cheap", "generation", "healthy_once", "look_at", "name", "others", "owner",
-        "probes", "settled", "startup_until", "timed_out",
+        "probes", "rests_until", "settled", "startup_until", "timed_out",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, target: Target, generation: int, now: float) -> None:
@@ -134,10 +162,33 @@ class Watch(Planned):
         self.timed_out = False
         self.look_at = float("inf")  #: when something may have expired
         self.settled = False  #: healthy, and every probe that can say so says ok: one more ok changes nothing
+        self.rests_until: float | None = None  #: Unix time at which its maintenance ends; None: there is none
         self.probes: dict[str, Probe] = {}
         self.cheap: list[Track] = []
         self.canaries: list[Track] = []
         self.others: list[Track] = []
+
+    @property
+    def target(self) -> Target:
+        """The target as its jobs have it now."""
+        return next(iter(self.probes.values())).job.target
+
+    @property
+    def resting(self) -> bool:
+        """Whether it is in maintenance."""
+        return self.rests_until is not None
+
+    def call_off(self) -> None:
+        """Cancel the runs that still wait for their slot."""
+        for probe in self.probes.values():
+            if probe.flight is not None and probe.flight.task is None:
+                probe.flight.cancel()
+
+    def wake(self, now: float) -> None:
+        """Its maintenance is over. That time makes no evidence old, and who failed before it has failed long ago."""
+        for probe in self.probes.values():
+            probe.failures = 0
+            probe.track.renew(now)
 
     def due(self, planned: float, now: float) -> None:
         """Something may have expired."""
@@ -148,7 +199,7 @@ class Watch(Planned):
         self.settled = False
         tracks = [probe.track for probe in self.probes.values()]
         self.cheap = [track for track in tracks if track.job.kind.cheap]
-        self.canaries = [track for track in tracks if track.job.kind.canary]
+        self.canaries = [track for track in tracks if track.job.canary]
         self.others = [track for track in tracks if not (track.job.kind.cheap or track.job.kind.canary)]
 
     def starting(self, now: float) -> bool:
@@ -167,7 +218,7 @@ class Watch(Planned):
 
     def holds_back(self, probe: Probe) -> bool:
         """Whether a probe has to wait for the target's first finished cheap run."""
-        return probe.fresh and probe.canary and not self.asked and bool(self.cheap)
+        return probe.fresh and probe.costs and not self.asked and bool(self.cheap) and not self.resting
 
     def pulled_by(self, probe: Probe, seen: Evidence, before: Evidence) -> list[Probe]:
         """Whom a finished run of `probe` pulls forward; `before` was its effective evidence until then."""
@@ -175,8 +226,11 @@ class Watch(Planned):
             held, first, self.asked = probe.track.evidence, not self.asked, True
             if not first and held is before:
                 return []
-            canaries = [other for other in self.probes.values() if other.canary]
-            pulled = [other for other in canaries if other.fresh or _news(before, held, other.track.evidence)]
+            pulled = [
+                other
+                for other in self.probes.values()
+                if other.costs and (other.fresh or (other.canary and _news(before, held, other.track.evidence)))
+            ]
             for other in pulled:
                 other.failures = 0  # what it said of the server as it was no longer counts
             return pulled

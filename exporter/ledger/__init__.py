@@ -8,6 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from exporter.ledger import metadata
+from exporter.ledger.drift import Drift
+from exporter.ledger.lifecycle import Lifecycle
 from exporter.ledger.numbers import (
     DURATION_BOUNDS,
     INTER_CHUNK_BOUNDS,
@@ -18,14 +21,19 @@ from exporter.ledger.numbers import (
     Histogram,
     Recent,
 )
-from exporter.model.failure import Reason, Status
+from exporter.ledger.replicas import Replicas
+from exporter.model.cost import Balance
+from exporter.model.failure import TABLE, Evidence, Reason, Status
 from exporter.model.job import Job, Kind
+from exporter.model.load import Load
+from exporter.model.observation import Account
 from exporter.model.result import Past, Result
 from exporter.model.state import State, StateChange, Verdict
 from exporter.model.stream import Channel, Outcome
 from exporter.model.target import Target
 
 __all__ = [
+    "CONCLUSIVE",
     "DURATION_BOUNDS",
     "INTER_CHUNK_BOUNDS",
     "LAG_BOUNDS",
@@ -38,8 +46,13 @@ __all__ = [
     "Own",
     "ProbeRecord",
     "Recent",
+    "Replicas",
     "TargetRecord",
 ]
+
+
+#: Evidence of a run that shows whether the model can what it was asked for; other runs say nothing of it.
+CONCLUSIVE: Final = frozenset({Evidence.OK, Evidence.REFUSED, Evidence.WRONG, Evidence.BROKEN})
 
 
 class Dirty:
@@ -58,15 +71,17 @@ class ProbeRecord:
     """One probe of one target. A last-run value the last run did not produce is None or missing, never an old one."""
 
     __slots__ = (
-        "attempts", "duration", "failures", "http_status", "inter_chunk", "interval", "job", "last", "last_duration",
-        "last_run_at", "last_success_at", "max_gap", "next_at", "outcomes", "paused", "phases", "recent",
-        "recent_failures", "response_bytes", "retries", "runs", "skipped", "success", "successes",
-        "time_per_output_token", "tokens", "tokens_per_second", "ttft",
+        "attempts", "capable", "drift", "duration", "failures", "http_status", "inter_chunk", "interval", "job", "last",
+        "last_duration", "last_run_at", "last_success_at", "max_gap", "next_at", "outcomes", "paused", "phases",
+        "recent", "recent_failures", "response_bytes", "retries", "runs", "server_seconds", "skipped", "success",
+        "successes", "time_per_output_token", "tokens", "tokens_per_second", "ttft",
     )  # fmt: skip
 
     def __init__(self, job: Job, bounds: Bounds) -> None:
         self.job = job
         self.success: bool | None = None
+        #: Of a probe of a capability: whether the last run showed it; None where that showed neither.
+        self.capable: bool | None = None
         self.runs = self.successes = self.attempts = self.retries = 0
         self.failures: Counter[tuple[Status, Reason]] = Counter()
         self.duration = Histogram(bounds.duration)
@@ -94,6 +109,10 @@ class ProbeRecord:
         self.tokens: Counter[str] = Counter()
         if job.kind is Kind.STREAM:
             self.tokens.update(dict.fromkeys(("input", "output", "reasoning", "cached"), 0))
+        #: The server's own account of the last run.
+        self.server_seconds: Account = {}
+        #: Of a canary whose answers are held against each other.
+        self.drift = Drift() if job.drift else None
         self.last: Result | None = None
         self.recent = Recent()
         #: A list, because most probes never need one.
@@ -104,9 +123,9 @@ class TargetRecord:
     """One target: its state and what its probes left behind."""
 
     __slots__ = (
-        "added_at", "certificate_not_after", "dirty", "disagreements", "entered", "facts", "generation", "info",
-        "memory", "metadata_changes", "probes", "rendered", "since", "state_changes", "state_seconds", "target",
-        "verdict",
+        "added_at", "balance", "capabilities", "certificate_not_after", "described", "dirty", "disagreements",
+        "entered", "facts", "generation", "info", "lifecycle", "load", "memory", "metadata_changes", "probes",
+        "rendered", "rests_until", "since", "state_changes", "state_seconds", "target", "verdict",
     )  # fmt: skip
 
     def __init__(self, target: Target, generation: int, now: float, at: float) -> None:
@@ -124,12 +143,31 @@ class TargetRecord:
         self.info: dict[str, str] = {}
         self.facts: dict[str, float] = {}
         self.metadata_changes: Counter[str] = Counter()
+        #: Keys of `info` that the server told by itself, and not in answer to a canary.
+        self.described: frozenset[str] = frozenset()
         self.certificate_not_after: float | None = None
+        #: By name 1 where the model can it, and 0 where it cannot; without those of which the last runs showed neither.
+        self.capabilities: dict[str, int] = {}
+        #: Read beside the last canary; None where that told nothing.
+        self.load: Load | None = None
+        #: Where its budget stands; None where it has none.
+        self.balance: Balance | None = None
+        #: Unix time until which it is in maintenance; None while it is not.
+        self.rests_until: float | None = None
+        self.lifecycle = Lifecycle(now)
         self.memory: dict[str, Any] = {}
         self.probes: dict[str, ProbeRecord] = {}
         self.dirty: int = Dirty.ALL
         #: The renderer's own cache; nothing else touches it.
         self.rendered: Any = None
+
+    def note_capabilities(self) -> None:
+        """Put together what the last runs showed. What several probes ask for, all of them have to show."""
+        self.capabilities = {}
+        for probe in self.probes.values():
+            if probe.capable is not None:
+                name = probe.job.capability
+                self.capabilities[name] = int(probe.capable and self.capabilities.get(name, 1))
 
     @property
     def state(self) -> State:
@@ -146,17 +184,22 @@ class Own:
     """The exporter's plain counters about itself."""
 
     __slots__ = (
-        "component_restarts", "discovery_failures", "discovery_last_success_at", "in_flight", "internal_errors",
-        "loop_lag", "missed_slots", "on_demand", "reload_successful", "reload_success_at", "reloads",
-        "schedule_delay", "scrape_seconds", "scrape_series", "slots", "suspect", "targets", "waiting",
+        "balance", "component_restarts", "discovery_failures", "discovery_last_success_at", "discovery_over_limit",
+        "in_flight", "internal_errors", "loop_lag", "missed_slots", "models_missing", "on_demand",
+        "reload_success_at", "reload_successful", "reloads", "schedule_delay", "scrape_seconds", "scrape_series",
+        "slots", "suspect", "targets", "unread_loads", "waiting",
     )  # fmt: skip
 
     def __init__(self) -> None:
+        #: Where the budget of all targets together stands.
+        self.balance: Balance | None = None
         self.in_flight = 0
         self.waiting = 0
         self.slots = 0
         self.missed_slots = 0
         self.suspect = 0
+        #: Readings of a server's load that failed. They are no measurement, so nobody is told of them one by one.
+        self.unread_loads = 0
         self.schedule_delay = Histogram(LAG_BOUNDS)
         self.loop_lag = Histogram(LAG_BOUNDS)
         self.reloads = {"success": 0, "failure": 0}
@@ -168,6 +211,8 @@ class Own:
         self.internal_errors: Counter[str] = Counter()
         self.discovery_last_success_at: dict[str, float] = {}
         self.discovery_failures: Counter[str] = Counter()
+        self.discovery_over_limit: dict[str, int] = {}  #: by source: found, and not watched
+        self.models_missing: dict[str, int] = {}  #: by source: expected, and not listed
         #: Of the last scrape written out: work it took, waiting for the reader excluded, and sample lines.
         self.scrape_seconds: float | None = None
         self.scrape_series: int | None = None
@@ -186,6 +231,8 @@ class Ledger:
         self.clock = clock
         self.wall = wall
         self.targets: dict[str, TargetRecord] = {}
+        #: Targets that are several servers, by their name in the config.
+        self.groups: dict[str, Replicas] = {}
         self.own = Own()
         #: Goes up whenever targets or probes come or go: cached orders and headers are stale then.
         self.revision = 0
@@ -201,14 +248,21 @@ class Ledger:
         if record is None:
             self._generation += 1
             record = self.targets[name] = TargetRecord(job.target, self._generation, self.clock(), self.wall())
+            self._join(record)
+        if job.canary:
+            record.lifecycle.asked(job.probe, self.clock())
         probe = record.probes[job.probe] = ProbeRecord(job, self.bounds)
+        record.note_capabilities()
         self._touch(record)
         return probe
 
     def replace(self, job: Job) -> None:
         """Same fingerprint, maybe other labels: numbers go on, the series carry the new labels."""
         record = self.targets[job.target.name]
+        if record.target.group != job.target.group:
+            self._leave(record)
         record.target = job.target
+        self._join(record)
         record.probes[job.probe].job = job
         self._touch(record)
 
@@ -218,8 +272,10 @@ class Ledger:
         if record is None or record.probes.pop(probe, None) is None:
             return
         self._touch(record)
+        record.note_capabilities()
         if not record.probes:
             del self.targets[target]
+            self._leave(record)
 
     def record(self, result: Result) -> bool:
         """Book one finished run. False, and nothing is booked, when its target or job is gone or was replaced."""
@@ -243,8 +299,15 @@ class Ledger:
         before = record.verdict
         if verdict == before:
             return None
-        record.settle(self.clock())
+        now = self.clock()
+        record.settle(now)
         record.verdict = verdict
+        if (
+            verdict.state is State.ERROR
+            and verdict.reason is not None
+            and TABLE[verdict.reason].evidence is Evidence.DEAD
+        ):
+            record.lifecycle.gone(now)
         record.dirty |= Dirty.CHANGE | Dirty.RUN
         if verdict.state is before.state:
             return None
@@ -258,13 +321,40 @@ class Ledger:
         record.disagreements[cheap, canary] += 1
         record.dirty |= Dirty.RUN
 
-    def skip(self, job: Job, reason: str, count: int = 1) -> None:
-        """Count slots that were not used: asleep, budget, overlap, missed or maintenance."""
+    def skip(self, job: Job, reason: str, count: int = 1, *, paused: bool = False) -> None:
+        """Count slots that were not used: asleep, budget, overlap, missed or maintenance. `paused`: the reason goes on,
+        and holds until the probe runs again.
+        """
         if (record := self.targets.get(job.target.name)) and (probe := record.probes.get(job.probe)):
             probe.skipped[reason] += count
+            if paused:
+                probe.paused[reason] = True
             record.dirty |= Dirty.RUN
             if reason == "missed":
                 self.own.missed_slots += count
+
+    def rest(self, name: str, until: float | None) -> None:
+        """Note until when a target is in maintenance, Unix time; None: it is not, or no longer."""
+        if (record := self.targets.get(name)) is None:
+            return
+        record.rests_until = until
+        for probe in record.probes.values():
+            if until is not None or "maintenance" in probe.paused:
+                probe.paused["maintenance"] = until is not None
+        record.dirty |= Dirty.RUN
+
+    def balance(self, title: str, balance: Balance | None) -> None:
+        """Note where the budget of a target stands, which all its replicas share; `""` is that of all targets. None:
+        there is none.
+        """
+        if not title:
+            self.own.balance = balance
+            return
+        group = self.groups.get(title)
+        single = self.targets.get(title)
+        for record in (*(group.members.values() if group is not None else ()), *((single,) if single else ())):
+            record.balance = balance
+            record.dirty |= Dirty.RUN
 
     def planned(self, job: Job, interval: float, next_at: float) -> None:
         """Note the interval in force and the Unix time of the next run."""
@@ -273,6 +363,16 @@ class Ledger:
             if probe.interval != interval:
                 probe.interval = interval
                 record.dirty |= Dirty.RUN
+
+    def _join(self, record: TargetRecord) -> None:
+        if name := record.target.group:
+            self.groups.setdefault(name, Replicas(name)).members[record.target.name] = record
+
+    def _leave(self, record: TargetRecord) -> None:
+        if (group := self.groups.get(record.target.group)) is not None:
+            group.members.pop(record.target.name, None)
+            if not group.members:
+                del self.groups[group.name]
 
     def _touch(self, record: TargetRecord) -> None:
         record.dirty = Dirty.ALL
@@ -283,6 +383,8 @@ class Ledger:
         healthy = result.status is Status.HEALTHY
         measured = result.measurement
         probe.success = healthy
+        if result.job.capability:
+            probe.capable = healthy if result.evidence in CONCLUSIVE else None
         probe.runs += 1
         probe.attempts += result.attempts
         probe.retries += max(0, result.attempts - 1)
@@ -291,7 +393,10 @@ class Ledger:
         probe.phases = measured.phases
         probe.http_status = measured.http_status
         probe.response_bytes = measured.response_bytes
+        probe.server_seconds = result.observation.server_seconds
         probe.last = result
+        if probe.paused:
+            probe.paused = dict.fromkeys(probe.paused, False)
         if healthy:
             probe.successes += 1
             probe.last_success_at = result.at
@@ -303,6 +408,8 @@ class Ledger:
             del probe.recent_failures[:-RECENT]
             probe.failures[result.status, result.reason or Reason.INTERNAL] += 1
         self._book_stream(probe, result)
+        if probe.drift is not None:
+            probe.drift.note(result.sample, good=healthy)
 
     def _book_stream(self, probe: ProbeRecord, result: Result) -> None:
         stream = result.observation.stream
@@ -331,22 +438,16 @@ class Ledger:
         seen = result.observation
         if result.measurement.certificate_not_after is not None:
             target.certificate_not_after = result.measurement.certificate_not_after
+        if result.job.capability:
+            target.note_capabilities()
+        if result.job.load is not None:
+            target.load = result.load_after or result.load
+        if result.job.canary and result.status is Status.HEALTHY:
+            target.lifecycle.good(result.job.probe, result.started, result.ended, result.measurement.duration)
         if result.status is Status.ERROR:
             return
-        for key, value in seen.info.items():
-            old = target.info.get(key)
-            if old != value:
-                target.info[key] = value
-                if old is not None:
-                    target.metadata_changes[key] += 1
-                target.dirty |= Dirty.CHANGE
-        for name, number in seen.facts.items():
-            was = target.facts.get(name)
-            if was != number:
-                target.facts[name] = number
-                if was is not None and was == was:
-                    target.metadata_changes[name] += 1
-                target.dirty |= Dirty.CHANGE
+        if metadata.note(target, seen, canary=result.job.kind.canary):
+            target.dirty |= Dirty.CHANGE
 
 
 def _past(result: Result) -> Past:

@@ -80,7 +80,8 @@ class Rendered:
 
     def __init__(self, record: TargetRecord) -> None:
         target = record.target
-        self.labels = pairs((("target", target.name), ("model", target.model), *target.labels.items()))
+        address = (("address", target.address),) if target.address else ()
+        self.labels = pairs((("target", target.title), ("model", target.model), *target.labels.items(), *address))
         self.probes: list[tuple[str, ProbeRecord]] = [
             (f"{self.labels},{pairs([('probe', name)])}", probe) for name, probe in record.probes.items()
         ]

@@ -1,11 +1,15 @@
 """Every metric of watched targets, declared once. Those of the exporter itself are declared in `own`."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from math import isfinite
 from operator import attrgetter
 
 from exporter.ledger import DURATION_BOUNDS, INTER_CHUNK_BOUNDS, TTFT_BOUNDS, Dirty, ProbeRecord, TargetRecord
+from exporter.ledger.drift import Drift
+from exporter.metrics.budget import BUDGET_FAMILIES
 from exporter.metrics.family import Family, Rows, closed, histogram, histograms, info, value, values
-from exporter.metrics.own import OWN, OwnFamily
+from exporter.metrics.own import MISSING, OWN, OwnFamily
+from exporter.metrics.replicas import REPLICA_FAMILIES
 from exporter.metrics.text import Type, clean, number
 from exporter.model.job import Kind
 from exporter.model.observation import PHASES
@@ -36,6 +40,18 @@ def _info(target: TargetRecord) -> Iterable[tuple[str, str]]:
 
 def _facts(target: TargetRecord) -> dict[str, str]:
     return {key: number(found) for key, found in target.facts.items()}
+
+
+def _load(name: str) -> Callable[[TargetRecord], float | None]:
+    def read(target: TargetRecord) -> float | None:
+        found: float | None = None if target.load is None else getattr(target.load, name)
+        return None if found is None or not isfinite(found) else found
+
+    return read
+
+
+def _paused(probe: ProbeRecord) -> dict[str, int]:
+    return {reason: int(on) for reason, on in probe.paused.items()}
 
 
 def _success(probe: ProbeRecord) -> int | None:
@@ -110,6 +126,36 @@ _TARGET_FAMILIES = (
         help="Unix time at which the server's certificate expires. The last one seen stays while handshakes fail.",
         shape=value(attrgetter("certificate_not_after")), on_demand=True,
     ),
+    Family(
+        name="model_probe_load_seconds", type=_G, group=_RUN, rows=Rows.TARGET, series=0,
+        help="Time to the first good canary, from when the target was added or, after a restart, from when its server "
+        "was found gone. Absent from then until that canary.",
+        shape=value(attrgetter("lifecycle.load")),
+    ),
+    Family(
+        name="model_probe_first_request_penalty_seconds", type=_G, group=_RUN, rows=Rows.TARGET, series=0,
+        help="How much longer that first good canary took than the median of the next 5 good runs of its probe; 0 when "
+        "no longer. Absent until they have come: compilation, warm-up, cold caches.",
+        shape=value(attrgetter("lifecycle.penalty")),
+    ),
+    Family(
+        name="model_probe_capability", type=_G, group=_RUN, rows=Rows.TARGET, labels=("capability",), series=0,
+        help="1 while the last run of the probes with this `capability` brought what they expect, 0 while it brought "
+        "something else or was refused; absent while nothing came back. It is no part of the state.",
+        shape=values(attrgetter("capabilities")), on_demand=True,
+    ),
+    Family(
+        name="model_probe_queue_depth", type=_G, group=_RUN, rows=Rows.TARGET, series=0, on_demand=True,
+        help="Requests that waited in the server's queue when the last canary ran, as the server tells it. Absent "
+        "where it tells nothing.",
+        shape=value(_load("waiting")),
+    ),
+    Family(
+        name="model_probe_requests_running", type=_G, group=_RUN, rows=Rows.TARGET, series=0, on_demand=True,
+        help="Requests the server was working on when the last canary ran, as the server tells it; the canary itself "
+        "may be among them. Absent where it tells nothing.",
+        shape=value(_load("running")),
+    ),
 )  # fmt: skip
 
 _PROBE_FAMILIES = (
@@ -161,12 +207,43 @@ _PROBE_FAMILIES = (
         "response_bytes", on_demand=True),
     Family(
         name="model_probe_skipped_total", type=_C, group=_RUN, rows=Rows.PROBE, labels=("reason",), series=0,
-        help="Planned runs that did not happen. overlap: the previous run still went on; missed: the exporter was "
-        "late. A reason appears with its first skip.",
+        help="Runs that did not happen. asleep: the canary would have woken the model; budget: it might have used more "
+        "than a budget has left; maintenance: the target is left alone; overlap: the previous run still went on; "
+        "missed: the exporter was late. A reason appears with its first skip.",
         shape=values(attrgetter("skipped")),
+    ),
+    Family(
+        name="model_probe_paused", type=_G, group=_RUN, rows=Rows.PROBE, labels=("reason",), series=0, on_demand=True,
+        help="1 while a probe does not run for a reason that goes on (asleep: its model is not loaded, and a canary "
+        "would wake it; budget: too little is left; maintenance), 0 once it runs again. Its last results are as old as "
+        "that pause.",
+        shape=values(_paused),
     ),
     _probe("model_probe_timeout_seconds", _G, "Time one attempt may take.", "job.schedule.timeout", group=_STATIC,
         on_demand=True),
+)  # fmt: skip
+
+
+def _drift(name: str, kind: Type, text: str, read: Callable[[Drift], float | None]) -> Family:
+    def shape(probe: ProbeRecord) -> float | None:
+        return None if probe.drift is None else read(probe.drift)
+
+    return Family(name=name, type=kind, group=_RUN, rows=Rows.CANARY, series=0, help=text, shape=value(shape))
+
+
+_DRIFT_FAMILIES = (
+    _drift("model_probe_canary_match", _G,
+        "1 when the last answer of a canary was one of the last 4 different good ones, 0 when it was none of them: the "
+        "model is another, or not the same twice. Absent when no whole answer came, and for a first one.",
+        lambda drift: None if drift.match is None else int(drift.match)),
+    _drift("model_probe_canary_distance", _G,
+        "How far the last answer of a canary was from the nearest good one that is remembered, 0 (alike) to 1: edits "
+        "per character, one minus the cosine of embeddings, relative difference of other numbers.",
+        attrgetter("gap")),
+    _drift("model_probe_canary_output_changes_total", _C,
+        "Good answers of a canary that were another than the good one before, from 0. Rising while "
+        "model_probe_canary_match stays 1: it goes to and fro between builds behind one address.",
+        attrgetter("changes")),
 )  # fmt: skip
 
 _STREAM_FAMILIES = (
@@ -206,10 +283,19 @@ _STREAM_FAMILIES = (
         "Where the server counts none, token events seen stand for output.",
         shape=values(attrgetter("tokens")),
     ),
+    Family(
+        name="model_probe_server_seconds", type=_G, group=_RUN, rows=Rows.CANARY, labels=("part",), series=0,
+        help="Where the time of the last run went, by the server's own account: queue, prefill, decode, or compute "
+        "where it does not tell these two apart. What model_probe_last_duration_seconds has beyond their sum is the "
+        "way there and back. Absent where the server tells nothing.",
+        shape=values(attrgetter("server_seconds")), on_demand=True,
+    ),
 )  # fmt: skip
 
 #: Every metric of watched targets.
-FAMILIES: tuple[Family, ...] = (*_TARGET_FAMILIES, *_PROBE_FAMILIES, *_STREAM_FAMILIES)
+FAMILIES: tuple[Family, ...] = (
+    *_TARGET_FAMILIES, *BUDGET_FAMILIES, *_PROBE_FAMILIES, *_DRIFT_FAMILIES, *_STREAM_FAMILIES,
+)  # fmt: skip
 
 
 def series(kind: Kind) -> int:
@@ -227,7 +313,8 @@ _INTRODUCTION = f"""\
 Written by `model-exporter` from its own declarations; do not edit.
 
 Every series of a watched target carries `target`, `model` and the labels the config gives the target; series of a
-probe add `probe`, its name. The exporter probes on a schedule of its own, so a scrape shows the latest results and
+probe add `probe`, its name. The series of one replica of a target add `address`; what tells of all of them together has
+none. The exporter probes on a schedule of its own, so a scrape shows the latest results and
 starts nothing: `model_probe_last_run_timestamp_seconds` says how old they are. A gauge of the last run that the last
 run did not produce is absent, never zero and never an older value. There are no `_created` series, and no timestamps
 on samples. Histograms carry the trace id of a run as exemplar where the scraper asks for OpenMetrics.
@@ -248,9 +335,13 @@ def reference() -> str:
     )
     return (
         f"{_INTRODUCTION}{kinds}\n"
-        "Each fact, reason, pair of states, skip reason and further channel seen adds its own. An `infer` probe whose "
-        f"server counts no tokens has {len(TOKEN_TYPES)} fewer.\n\n"
-        f"## Watched targets\n\n{_table(FAMILIES)}\n## The exporter itself\n\n{_table(OWN)}\n"
+        "Each fact, reason, pair of states, skip or pause reason, limit of a budget (two), further channel and number "
+        "of a server's load that was seen adds its own. An `infer` probe whose "
+        f"server counts no tokens has {len(TOKEN_TYPES)} fewer, and a canary that is watched for drift "
+        f"{len(_DRIFT_FAMILIES)} more. A target has one more once a canary was good, and another once it is known what "
+        "its first request had to wait for.\n\n"
+        f"## Watched targets\n\n{_table((*FAMILIES, *REPLICA_FAMILIES, MISSING))}\n"
+        f"## The exporter itself\n\n{_table(OWN)}\n"
         "Beside them the standard `process_*` and `python_info`. `/probe` answers `probe_success` and "
         "`probe_duration_seconds` as blackbox_exporter does, with the metrics of those runs.\n"
     )
@@ -264,6 +355,6 @@ def _table(families: Iterable[Family | OwnFamily]) -> str:
 
 
 def _labels(family: Family | OwnFamily) -> Iterable[str]:
-    if isinstance(family, Family) and family.rows is not Rows.TARGET:
+    if isinstance(family, Family) and family.rows not in (Rows.TARGET, Rows.REPLICAS):
         yield "probe"
     yield from family.labels

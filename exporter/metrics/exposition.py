@@ -11,12 +11,14 @@ import logging
 import re
 import time
 import zlib
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from exporter.ledger import Ledger, TargetRecord
+from exporter.ledger import Ledger, Replicas, TargetRecord
+from exporter.metrics import replicas
 from exporter.metrics.blocks import Group, grouped, refresh
 from exporter.metrics.catalog import FAMILIES
 from exporter.metrics.negotiation import Format, accepts_gzip, negotiate
@@ -26,6 +28,8 @@ from exporter.model.failure import Status
 from exporter.model.result import Result
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: Seconds of work, and bytes, after which a slice ends.
 SLICE = 0.0005
@@ -41,14 +45,16 @@ _EXEMPLAR = re.compile(rb' # \{trace_id="[^\n]*')
 
 _GROUPS = grouped(FAMILIES)
 _ON_DEMAND = grouped(family for family in FAMILIES if family.on_demand)
+_NO_REPLICAS: tuple[bytes, ...] = (b"",) * len(replicas.REPLICA_FAMILIES)
 _NOTHING: Sequence[tuple[bytes, ...]] = [(b"",) * len(group.families) for group in _GROUPS]
 
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """For each group the targets' block tuples; and the exporter's own families."""
+    """For each group the targets' block tuples; those of replicas together; and the exporter's own families."""
 
     columns: tuple[list[tuple[bytes, ...]], ...]
+    replicas: list[tuple[bytes, ...]]
     own: list[tuple[str, Type, str, bytes]]
 
 
@@ -115,29 +121,51 @@ class Exposition:
 
     async def _render(self) -> _Snapshot:
         columns: tuple[list[tuple[bytes, ...]], ...] = tuple([] for _ in _GROUPS)
-        records = iter(list(self._ledger))
+        together: list[tuple[bytes, ...]] = []
+
+        def of_target(record: TargetRecord) -> None:
+            for column, blocks in zip(columns, self._blocks(record), strict=True):
+                column.append(blocks)
+
+        await self._in_slices(list(self._ledger), of_target)
+        if groups := list(self._ledger.groups.values()):
+            await self._in_slices(groups, lambda group: together.append(self._together(group)))
+        return _Snapshot(columns, together, self._own.render())
+
+    async def _in_slices(self, items: Iterable[T], work: Callable[[T], None]) -> None:
+        rest = iter(items)
         more = True
         while more:
             async with self._turn:
                 until = time.perf_counter() + SLICE
                 more = False
-                for record in records:
-                    for column, blocks in zip(columns, self._blocks(record), strict=True):
-                        column.append(blocks)
+                for item in rest:
+                    work(item)
                     if time.perf_counter() >= until:
                         more = True
                         break
                 await asyncio.sleep(0)
-        return _Snapshot(columns, self._own.render())
 
     def _blocks(self, record: TargetRecord) -> Sequence[tuple[bytes, ...]]:
         try:
             return refresh(record, _GROUPS)
         except Exception:
             # A target we cannot write down must not take the others off the scrape.
-            logger.exception("metrics of a target not rendered", extra={"fields": {"target": record.target.name}})
-            self._ledger.own.internal_errors["metrics"] += 1
+            self._bug(record.target.name)
             return _NOTHING
+
+    def _together(self, group: Replicas) -> tuple[bytes, ...]:
+        if not group.members:
+            return _NO_REPLICAS  # the last one went while others were rendered
+        try:
+            return replicas.render(group)
+        except Exception:
+            self._bug(group.name)
+            return _NO_REPLICAS
+
+    def _bug(self, target: str) -> None:
+        logger.exception("metrics of a target not rendered", extra={"fields": {"target": target}})
+        self._ledger.own.internal_errors["metrics"] += 1
 
     async def _compressed(self, slices: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """gzip, level 1: a tenth of level 9's time. All but small scrapes are compressed beside the loop."""
@@ -170,9 +198,11 @@ class Exposition:
 
 def render_results(results: Sequence[Result], form: Format) -> bytes:
     """What /probe answers: `probe_success` and `probe_duration_seconds` as blackbox_exporter has them, then our
-    metrics of these runs. No result at all is no success.
+    metrics of these runs. No result at all is no success; a canary that left its model asleep is no failure, and what
+    a model can is no part of whether it is well.
     """
-    healthy = bool(results) and all(result.status is Status.HEALTHY for result in results)
+    speaking = [result for result in results if not result.job.capability] or results
+    healthy = bool(results) and all(result.status is Status.HEALTHY for result in speaking)
     seconds = max(result.ended for result in results) - min(result.started for result in results) if results else 0.0
     pieces = [
         header("probe_success", Type.GAUGE, "1 when every probe of the module was healthy, else 0.", openmetrics=False),
@@ -184,20 +214,24 @@ def render_results(results: Sequence[Result], form: Format) -> bytes:
     ledger = Ledger()
     for result in results:
         ledger.add(result.job)
+        if result.skipped:
+            ledger.skip(result.job, result.skipped, paused=True)
+            continue
         ledger.record(replace(result, generation=ledger.targets[result.job.target.name].generation))
     columns: tuple[list[tuple[bytes, ...]], ...] = tuple([] for _ in _ON_DEMAND)
     for record in ledger:
         for column, blocks in zip(columns, refresh(record, _ON_DEMAND), strict=True):
             column.append(blocks)
-    for head, body in _pieces(_Snapshot(columns, []), form, _ON_DEMAND):
+    for head, body in _pieces(_Snapshot(columns, [], []), form, _ON_DEMAND):
         pieces += (head, body)
     return b"".join(pieces)
 
 
 def _pieces(snapshot: _Snapshot, form: Format, groups: Sequence[Group] = _GROUPS) -> Iterator[tuple[bytes, bytes]]:
     """(header or nothing, sample lines), small enough to stop after each. Families without series are left out."""
-    for group, column in zip(groups, snapshot.columns, strict=True):
-        for position, family in enumerate(group.families):
+    families = [*(group.families for group in groups), replicas.REPLICA_FAMILIES]
+    for chosen, column in zip(families, (*snapshot.columns, snapshot.replicas), strict=True):
+        for position, family in enumerate(chosen):
             head = header(family.name, family.type, family.help, openmetrics=form.openmetrics)
             bare = family.type is Type.HISTOGRAM and not form.openmetrics
             for start in range(0, len(column), _CHUNK):

@@ -21,9 +21,10 @@ _EXEMPLAR = ' # {trace_id="%s"} %.6g %.3f'
 
 
 class Rows(StrEnum):
-    """What a family has series for: a target, or a probe of some kinds."""
+    """What a family has series for: a target, all replicas of a target together, or a probe of some kinds."""
 
     TARGET = "target"
+    REPLICAS = "replicas"
     PROBE = "probe"
     CANARY = "canary"
     STREAM = "stream"

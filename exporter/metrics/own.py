@@ -46,6 +46,12 @@ def _build(_: Own) -> dict[tuple[str, ...], float]:
 
 _G, _C, _H = Type.GAUGE, Type.COUNTER, Type.HISTOGRAM
 
+#: Of what is watched, but of no target: that there is none is what it says.
+MISSING = OwnFamily("model_probe_models_missing", _G,
+    "Models a catalogue was told to expect that the server did not list when it was read last. Each is watched all the "
+    "same, and reported as model_not_found. Absent until the list was read.",
+    attrgetter("models_missing"), ("source",))  # fmt: skip
+
 OWN: tuple[OwnFamily, ...] = (
     OwnFamily("model_exporter_build_info", _G, "Always 1. Version, Python and event loop of this exporter.",
         _build, ("version", "python", "loop")),
@@ -58,6 +64,14 @@ OWN: tuple[OwnFamily, ...] = (
         attrgetter("reloads"), ("result",)),
     OwnFamily("model_exporter_targets", _G, "Targets watched, by where they come from.",
         attrgetter("targets"), ("source",)),
+    OwnFamily("model_exporter_discovery_last_success_timestamp_seconds", _G,
+        "Unix time at which a source was last read: a catalogue by its name, a name look-up as dns:HOST. Targets found "
+        "before stay while it fails.", attrgetter("discovery_last_success_at"), ("source",)),
+    OwnFamily("model_exporter_discovery_failures_total", _C, "Readings of a source that failed, from 0.",
+        attrgetter("discovery_failures"), ("source",)),
+    OwnFamily("model_exporter_discovery_over_limit", _G,
+        "What a source found last and is not watched, because its limit is reached.",
+        attrgetter("discovery_over_limit"), ("source",)),
     OwnFamily("model_exporter_probes_in_flight", _G, "Runs that hold a slot now.", attrgetter("in_flight")),
     OwnFamily("model_exporter_probes_waiting", _G, "Runs that are due and wait for a slot now.", attrgetter("waiting")),
     OwnFamily("model_exporter_probe_slots", _G, "Runs that may go on at once.", attrgetter("slots")),
@@ -93,7 +107,7 @@ class OwnCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The declared families that have a number now."""
-        for family in OWN:
+        for family in (MISSING, *OWN):
             found = family.read(self._own)
             if found is not None:
                 yield _metric(family, found)

@@ -1,6 +1,6 @@
 """The closed vocabulary of failure: every reason with its status, its evidence and whether it is retried."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -73,6 +73,9 @@ class Row:
     retried: bool = False
 
 
+#: Characters of a detail that are kept.
+MAX_DETAIL = 300
+
 _error, _unhealthy = Status.ERROR, Status.UNHEALTHY
 
 TABLE: Mapping[Reason, Row] = MappingProxyType(
@@ -130,6 +133,16 @@ def row_of(reason: Reason, http_status: int | None = None, *, busy: bool = False
     return TABLE[reason]
 
 
+class Asleep(Exception):
+    """A canary was not run, because it would have woken a model that is asleep or unloaded. Not a failure, and no
+    run: the slot is counted as skipped. `detail` is for people.
+    """
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
 class Failure(Exception):
     """A run did not go well, for a reason of the closed set.
 
@@ -160,3 +173,23 @@ class Failure(Exception):
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)
+
+
+def joined(complaints: Sequence[str]) -> str:
+    """Everything that does not hold as one detail, the most telling first. What finds no room is counted."""
+    text = complaints[0]
+    for place, complaint in enumerate(complaints[1:], 1):
+        longer, after = f"{text}; {complaint}", len(complaints) - place - 1
+        if len(longer) + len(_more(after)) > MAX_DETAIL:
+            return _cut(text, _more(after + 1))
+        text = longer
+    return _cut(text, "")
+
+
+def _more(count: int) -> str:
+    return f"; and {count} more" if count else ""
+
+
+def _cut(text: str, more: str) -> str:
+    room = MAX_DETAIL - len(more)
+    return (text if len(text) <= room else f"{text[: room - 3]}...") + more

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from exporter.model.cost import ONE_REQUEST, Cost
 from exporter.model.failure import Reason
+from exporter.model.load import Load
 from exporter.model.observation import Observation
 from exporter.model.target import Target
 
@@ -20,11 +22,18 @@ class Kind(StrEnum):
     STREAM = "stream"
     EVALUATE = "evaluate"
     DETECT = "detect"
+    CATALOGUE = "catalogue"
+    PROPOSE = "propose"
 
     @property
     def cheap(self) -> bool:
         """Whether it asks the cheap question. `detect` stands in for `health` until it has an answer."""
         return self in (Kind.HEALTH, Kind.READY, Kind.DETECT)
+
+    @property
+    def internal(self) -> bool:
+        """Whether only we ask it: a config never names it. What it finds becomes jobs, or a proposal of `init`."""
+        return self in (Kind.DETECT, Kind.CATALOGUE, Kind.PROPOSE)
 
     @property
     def canary(self) -> bool:
@@ -71,8 +80,18 @@ class Thresholds:
     success: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Seconds within which an answer, and the first token of a stream, must be there to be right."""
+
+    duration: float | None = None
+    ttft: float | None = None
+
+
 #: Asks the question on an open `contracts.Exchange`. Raises `Failure`, or returns an observation that may hold one.
 Ask = Callable[[Any], Awaitable[Observation]]
+#: Reads the server's load on an open `contracts.Exchange`; None where the answer does not tell. Raises `Failure`.
+ReadLoad = Callable[[Any], Awaitable[Load | None]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +111,26 @@ class Job:
     ask: Ask
     fingerprint: str
     scope: Scope = Scope.SERVER
+    #: Of a canary whose server tells its load: reads it on an exchange of its own.
+    load: ReadLoad | None = None
+    within: Within | None = None
+    #: What a canary's success says that the model can, `""` where it says that the model is well. Only the latter
+    #: speaks for the target.
+    capability: str = ""
+    #: Of a canary: its answers are held against each other.
+    drift: bool = False
+    #: Of a canary: the most that one attempt uses of a budget.
+    cost: Cost = ONE_REQUEST
+
+    @property
+    def canary(self) -> bool:
+        """Whether it asks the real question, and speaks for the target."""
+        return self.kind.canary and not self.capability
+
+    @property
+    def worst(self) -> Cost:
+        """The most that one run uses of a budget."""
+        return self.cost.times(self.retry.attempts)
 
     @property
     def key(self) -> tuple[str, str]:

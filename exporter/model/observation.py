@@ -1,12 +1,29 @@
 """What one attempt brought back: what the transport measured and what the protocol saw."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
 
 from exporter.model.failure import Failure
 from exporter.model.stream import StreamSummary, Tokens
 
 PHASES = ("dns", "connect", "tls", "first_byte", "transfer")
+
+
+class Part(StrEnum):
+    """A part of a server's own account of a request: waiting, reading the prompt, writing the answer, or (where it does
+    not tell these two apart, or there are none) all of its work.
+    """
+
+    QUEUE = "queue"
+    PREFILL = "prefill"
+    DECODE = "decode"
+    COMPUTE = "compute"
+
+
+#: A server's own account of one request: seconds by part, as far as it told.
+Account = Mapping[Part, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +53,33 @@ class Detection:
 
 
 @dataclass(frozen=True, slots=True)
+class Proposal:
+    """A canary that `init` may write down: the probe's kind, its settings as a config has them, and what it asks, in
+    words that follow "The real question:".
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A whole answer, for a caller who wants it and not only to know that it was right. No run keeps it.
+
+    `value` is its JSON as the server wrote it, `text` what the model said, `vectors` the embeddings, one per input.
+    `body` is there in their place where nothing is known of the answer's form. `essence` is what comes back alike when
+    the same is asked again, where neither text nor vectors are that: a request's id is not, predictions are.
+    """
+
+    value: Any = None
+    text: str = ""
+    vectors: Sequence[Sequence[float]] = ()
+    body: bytes = b""
+    essence: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What a protocol saw. `failure` set: it answered, and said or showed it is not well.
 
@@ -50,3 +94,11 @@ class Observation:
     tokens: Tokens | None = None
     detected: Detection | None = None
     answer: str = ""
+    #: Of a `catalogue` run: names of the models the server lists, in its order; () when it lists none.
+    models: tuple[str, ...] | None = None
+    #: Of a `propose` run; None where there is nothing to propose.
+    proposal: Proposal | None = None
+    #: Of a canary: where the time went, by the server's own account.
+    server_seconds: Account = field(default_factory=dict)
+    #: Of a canary: the whole answer. The runner drops it.
+    output: Output | None = field(default=None, repr=False)

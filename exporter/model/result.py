@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from exporter.model.failure import Evidence, Reason, Status
 from exporter.model.job import Job
+from exporter.model.load import Load
 from exporter.model.observation import Measurement, Observation
+from exporter.model.sample import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +15,11 @@ class Result:
 
     `planned`, `started` and `ended` are of the engine's monotonic clock; `at` is Unix time of the end. `attempts`
     counts tries made; `failures` holds the reason of each that failed. `suspect`: the loop lagged meanwhile.
+    `load` was read at a canary's start, `load_after` once it had ended as busy or slow; None where nothing was told.
+    `sample` is of the answer of a canary that watches for drift; None where no whole answer came.
+
+    `skipped` (`asleep`) says why it was no run after all: nothing was asked that costs, so it is neither good nor bad.
+    Its status is then healthy, its evidence none, and its detail says more.
     """
 
     job: Job
@@ -32,6 +39,15 @@ class Result:
     trace_id: str
     retry_after: float | None = None
     suspect: bool = False
+    load: Load | None = None
+    load_after: Load | None = None
+    sample: Sample | None = None
+    skipped: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """What became of it, in a word: its status, or why it was no run."""
+        return self.skipped or str(self.status)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,17 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TokenEvent:
+    """What one event of a stream brought in one channel. `at` is in seconds from t0; tool calls come as pieces of
+    their arguments, the first of a call often as no more than its name.
+    """
+
+    at: float
+    channel: Channel
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tokens:
     """Tokens of one answer by disjoint type; `output` excludes reasoning, `input` excludes cached."""
 

@@ -9,11 +9,28 @@ from exporter.contracts import ModelProtocol
 
 _CLASSES: Mapping[str, str] = MappingProxyType(
     {
+        "anthropic": "exporter.protocols.anthropic:Anthropic",
         "auto": "exporter.protocols.detect:Detect",
+        "bentoml": "exporter.protocols.bentoml:BentoMl",
+        "grpc_health": "exporter.protocols.grpc_health:GrpcHealth",
         "http": "exporter.protocols.http:Http",
+        "infinity": "exporter.protocols.infinity:Infinity",
+        "kserve_v1": "exporter.protocols.kserve_v1:KserveV1",
+        "litellm": "exporter.protocols.litellm:LiteLlm",
+        "litserve": "exporter.protocols.litserve:LitServe",
         "mlflow": "exporter.protocols.mlflow:Mlflow",
+        "ollama": "exporter.protocols.ollama:Ollama",
         "open_inference": "exporter.protocols.open_inference:OpenInference",
         "openai": "exporter.protocols.openai:OpenAi",
+        "ray_serve": "exporter.protocols.ray_serve:RayServe",
+        "sagemaker": "exporter.protocols.sagemaker:SageMaker",
+        "seldon": "exporter.protocols.seldon:Seldon",
+        "tcp": "exporter.protocols.tcp:Tcp",
+        "tei": "exporter.protocols.tei:Tei",
+        "tf_serving": "exporter.protocols.tf_serving:TfServing",
+        "tgi": "exporter.protocols.tgi:Tgi",
+        "torchserve": "exporter.protocols.torchserve:TorchServe",
+        "triton": "exporter.protocols.triton:Triton",
     }
 )
 

@@ -61,6 +61,12 @@ def _reason(status: int, headers: Headers, text: str, model: str, path: str) -> 
     return Reason.HTTP_STATUS
 
 
+def because(failure: Failure, reason: Reason, why: str = "") -> Failure:
+    """The same refusal where a protocol knows better what it means, and maybe why."""
+    detail = f"{failure.detail} ({quote(why)})" if why and why not in failure.detail else failure.detail
+    return Failure(reason, detail, http_status=failure.http_status, retry_after=failure.retry_after)
+
+
 def names_model(text: str, path: str, model: str) -> bool:
     """Whether a lower-case text holds the model's name as a word, or the path holds it as a segment."""
     if not model:
@@ -113,7 +119,7 @@ def error_text(value: Any) -> str:
     """What a JSON error says, `""` when the value is not one of the forms servers use.
 
     Forms: {"error": {"message"}}, {"error": text}, {"object": "error", "message"}, {"error_code", "message"},
-    {"detail": text or list}.
+    {"code", "type", "message"}, {"status": {"info"}}, {"detail": text or list}.
     """
     if not isinstance(value, dict):
         return ""
@@ -121,11 +127,16 @@ def error_text(value: Any) -> str:
     if isinstance(error, dict) and error:
         return _first_text(error, "message", "type", "code") or "an error without a message"
     if isinstance(error, str) and error:
-        return error
+        more = _detail_text(value.get("detail"))
+        return f"{error}: {more}" if more else error
     if error:
         return "an error without a message"
     if value.get("object") == "error" or "error_code" in value or "error_type" in value:
         return _first_text(value, "message", "error_code", "error_type") or "an error without a message"
+    if set(value) == {"code", "type", "message"}:
+        return _first_text(value, "message", "type")
+    if set(value) == {"status"} and isinstance(value["status"], dict):
+        return _first_text(value["status"], "info")
     if set(value) == {"detail"}:
         return _detail_text(value["detail"])
     return ""

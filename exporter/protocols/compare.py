@@ -1,5 +1,6 @@
 """Whether numbers and structures from a model are the expected ones. Pure, never recursive: data comes from peers."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,10 +8,13 @@ from exporter.protocols.reading import kind
 from exporter.protocols.text import quote
 
 
-def difference(expected: Any, found: Any, tolerance: float = 0.0, where: str = "value") -> str | None:
+def difference(
+    expected: Any, found: Any, tolerance: float = 0.0, where: str = "value", *, rtol: float = 0.0
+) -> str | None:
     """The first place where two JSON values differ, in words; None when they agree.
 
-    Numbers agree when they are at most `tolerance` apart; a boolean is not a number; objects may hold further keys.
+    Numbers agree when they are at most `tolerance` and `rtol` times the expected one apart; a boolean is not a number;
+    objects may hold further keys.
     """
     waiting = [(where, expected, found)]
     while waiting:
@@ -24,8 +28,9 @@ def difference(expected: Any, found: Any, tolerance: float = 0.0, where: str = "
             if len(left) != len(right):
                 return f"{place} has {len(right)} elements, expected {len(left)}"
             waiting.extend((f"{place}[{index}]", left[index], right[index]) for index in reversed(range(len(left))))
-        elif not _equal(left, right, tolerance):
-            near = f" (tolerance {tolerance:g})" if tolerance else ""
+        elif not _equal(left, right, tolerance, rtol):
+            allowed = [f"{name} {value:g}" for name, value in (("tolerance", tolerance), ("rtol", rtol)) if value]
+            near = f" ({', '.join(allowed)})" if allowed else ""
             return f"{place} is {show(right)}, expected {show(left)}{near}"
     return None
 
@@ -57,12 +62,14 @@ def show(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value) if abs(value) < 10**60 else "a very large number"
 
 
-def _equal(left: Any, right: Any, tolerance: float) -> bool:
+def _equal(left: Any, right: Any, tolerance: float, rtol: float) -> bool:
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, int | float) and isinstance(right, int | float):
         try:
-            return left == right or abs(left - right) <= tolerance
+            apart = abs(left - right)
+            # Infinity is as near to infinity as to anything else.
+            return left == right or (apart <= tolerance + rtol * abs(left) and math.isfinite(apart))
         except OverflowError:
             return False
     return type(left) is type(right) and bool(left == right)

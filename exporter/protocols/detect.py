@@ -1,26 +1,29 @@
-"""Protocol `auto`: finds out what a server is, with a few GETs and no guessing.
+"""Protocol `auto`: finds out what a server is, with a few questions that cost it nothing.
 
-Asked in sequence, two seconds each, at most ten: no HEAD, no POST, no redirect followed, and never `/health`, which on
-some servers runs a model, or every model, while the server is unknown.
+Over HTTP they are GETs, in sequence, two seconds each, at most ten: no HEAD, no POST, no redirect followed, and never
+`/health`, which on some servers runs a model, or every model, while the server is unknown. Over gRPC see detect_grpc.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from exporter import protocols
 from exporter.contracts import Exchange, Response
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind
 from exporter.model.observation import Detection, Observation
-from exporter.protocols import address, answer, evidence
-from exporter.protocols.evidence import Clue
-from exporter.protocols.family import Family, Plain
+from exporter.protocols import address, answer, evidence, evidence_models
+from exporter.protocols.evidence import Clue, Question
+from exporter.protocols.family import GRPC, HTTP, Family, Plain
+from exporter.protocols.openai_evidence import Sign
 from exporter.protocols.text import quote
 from exporter.settings import Settings
 
-#: Seconds one question may take.
+#: Seconds one question may take, and how many there may be.
 PATIENCE = 2.0
+MOST = 10
 
 #: Nothing more can be learned from a server that cannot be reached.
 _UNREACHABLE = frozenset(
@@ -30,26 +33,34 @@ _UNREACHABLE = frozenset(
     }
 )  # fmt: skip
 
-#: What is asked, and who reads the answer. A hint in the URL only changes the order. With the two questions that depend
-#: on an answer or on the model's name these are ten.
-_QUESTIONS: tuple[tuple[str, Callable[[Response], Clue | None]], ...] = (
-    ("/", evidence.of_root),
-    ("/v1/models", evidence.of_models),
-    ("/v2", evidence.of_v2),
-    ("/info", evidence.of_info),
-    ("/models", evidence.of_listing),
-    ("/version", evidence.of_version),
-    ("/-/routes", evidence.of_routes),
-    ("/health/ping", evidence.of_seldon),
+_LISTING = Question("/v1/models", evidence_models.of_models)
+_ROUTES = Question("/-/routes", evidence.of_routes)
+
+#: What is asked. Hints in the url change the order, and answers add a question or two.
+_QUESTIONS = (
+    Question("/", evidence.of_root),
+    _LISTING,
+    evidence.V2,
+    evidence.INFO,
+    evidence.MODELS,
+    Question("/version", evidence.of_version),
+    Question("/ping", evidence.of_ping),
+    _ROUTES,
+    Question("/health/ping", evidence.of_seldon),
 )
+
+#: The question worth asking first where the url ends so, or has this port.
+_BY_PATH = {"/v1": _LISTING, "/v2": evidence.V2}
+_BY_PORT = {8081: evidence.MODELS, 8501: _LISTING}
 
 #: How servers are called by people.
 _NAMES = {
-    "bentoml": "BentoML", "infinity": "infinity", "kserve": "KServe", "litellm": "LiteLLM", "litserve": "LitServe",
-    "mlflow": "MLflow's scoring server", "mlserver": "MLServer", "ollama": "Ollama", "ray_serve": "Ray Serve",
-    "seldon": "Seldon Core", "sglang": "SGLang", "tei": "Text Embeddings Inference",
-    "tf_serving": "TensorFlow Serving", "tgi": "Text Generation Inference", "torchserve": "TorchServe",
-    "triton": "Triton", "vllm": "vLLM",
+    "bentoml": "BentoML", "hosted": "a hosted OpenAI API", "infinity": "infinity", "kserve": "KServe",
+    "litellm": "LiteLLM", "litserve": "LitServe", "mlflow": "MLflow's scoring server", "mlserver": "MLServer",
+    "nim": "NVIDIA NIM", "ollama": "Ollama", "pytriton": "PyTriton", "ray_serve": "Ray Serve",
+    "sagemaker": "a SageMaker container", "seldon": "Seldon Core", "sglang": "SGLang",
+    "tei": "Text Embeddings Inference", "tf_serving": "TensorFlow Serving", "tgi": "Text Generation Inference",
+    "torchserve": "TorchServe", "transformers": "transformers serve", "triton": "Triton", "vllm": "vLLM",
 }  # fmt: skip
 
 
@@ -59,12 +70,18 @@ class Detect(Family):
     name: ClassVar[str] = "auto"
     kinds: ClassVar[Mapping[Kind, type[Settings]]] = {Kind.DETECT: Plain}
     default_kinds: ClassVar[tuple[Kind, ...]] = (Kind.DETECT,)
+    schemes: ClassVar[frozenset[str]] = HTTP | GRPC | {"tcp"}
 
     async def detect(self, exchange: Exchange) -> Observation:
         """What the server is. Raises `Failure` when that cannot be decided now: then it is asked again."""
+        if self.scheme not in HTTP:
+            from exporter.protocols import detect_grpc
+
+            found, why = await detect_grpc.find(exchange, self.scheme)
+            return Observation(detected=self._detection(found, why, ""))
         search = _Search(self, exchange)
         clue = await search.run()
-        return Observation(detected=_detection(clue, search))
+        return Observation(detected=self._detection(clue or Clue(protocol="http"), search.why(clue), search.host()))
 
     def root(self) -> str:
         """The URL's path above the first segment of an API."""
@@ -73,6 +90,37 @@ class Detect(Family):
                 return self.base.removesuffix(first)
         return self.base
 
+    def questions(self) -> list[Question]:
+        """What to ask, in order."""
+        questions = list(_QUESTIONS)
+        first = _BY_PATH.get(self.base[-3:]) or _BY_PORT.get(self.port)
+        if first is None and self.base:
+            # It may be an application's own route on Ray Serve, whose proxy is asked before it.
+            first = _ROUTES
+        questions.sort(key=lambda question: question is not first)
+        if self.model:
+            questions.append(Question(f"/v1/models/{address.segment(self.model)}", evidence_models.of_model))
+        return questions
+
+    def _detection(self, clue: Clue, why: str, host: str) -> Detection:
+        probes, unasked = (clue.probes, ()) if clue.probes else self._askable(clue.protocol, host)
+        if unasked:
+            why += f"; name a model to ask {' and '.join(unasked)}"
+        return Detection(clue.protocol, clue.server, probes, why)
+
+    def _askable(self, protocol: str, host: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The protocol's default probes: those that can be asked with what is known, and those that cannot."""
+        cls = protocols.load(protocol)
+        known: list[str] = []
+        unknown: list[str] = []
+        for kind in cls.kinds_at(host):
+            probe = cls(
+                model=self.model, path=self.base, query=self.query, settings=cls.kinds[kind](), options=cls.options(),
+                scheme=self.scheme, port=self.port,
+            )  # fmt: skip
+            (unknown if probe.problems(kind) else known).append(kind.value)
+        return tuple(known), tuple(unknown)
+
 
 @dataclass(slots=True)
 class _Search:
@@ -80,46 +128,71 @@ class _Search:
 
     protocol: Detect
     exchange: Exchange
-    asked: list[str] = field(default_factory=list)
-    seen: list[Response] = field(default_factory=list)
-    unsettled: Clue | None = None
+    #: By path, in the order of asking; None where no answer came.
+    heard: dict[str, Response | None] = field(default_factory=dict)
     lost: Failure | None = None
+    #: The path whose answer settled it.
+    decided: str = ""
 
     async def run(self) -> Clue | None:
-        """The first clue that settles it, else what the server looks like, else None."""
-        for route, read in self._questions():
-            response = await self._get(route)
-            clue = read(response) if response is not None else None
-            if clue is None:
-                continue
-            if clue.then:
-                response = await self._get(clue.then)
-                clue = evidence.of_ping(response) if response is not None else None
-            if clue is not None and (clue.final or clue.protocol):
-                known = self.unsettled.server if self.unsettled is not None else ""
-                return clue._replace(server=clue.server or known)
-            self.unsettled = self.unsettled or clue
-        if self.unsettled is None:
-            self._undecided()
-        return self.unsettled
+        """The first clue that settles it; None for a server that nobody here knows."""
+        for question in self.protocol.questions():
+            clue = await self._ask(question)
+            if clue is not None:
+                return clue
+        self._undecided()
+        return None
 
-    def _questions(self) -> list[tuple[str, Callable[[Response], Clue | None]]]:
-        questions = list(_QUESTIONS)
-        hinted = {"/v1": "/v1/models", "/v2": "/v2"}.get(self.protocol.base[-3:], "/")
-        questions.sort(key=lambda question: question[0] != hinted)
-        if self.protocol.model:
-            questions.append((f"/v1/models/{address.segment(self.protocol.model)}", evidence.of_model))
-        return questions
+    def why(self, clue: Clue | None) -> str:
+        """For people: what it is taken for, and by which answer."""
+        if clue is None:
+            return f"no server known to this version answers this way; asked {quote(', '.join(self.heard), 160)}"
+        name = _NAMES.get(clue.server, clue.server)
+        if clue.advice:
+            return f"looks like {name}, watched as {clue.protocol}; {clue.advice}"
+        like = name or {"openai": "an OpenAI-compatible server"}.get(clue.protocol, clue.protocol)
+        return f"{self.decided} answers as {like} does"
+
+    def host(self) -> str:
+        """The host that answered."""
+        answers = [response for response in self.heard.values() if response is not None]
+        return (urlsplit(answers[-1].url).hostname if answers else "") or ""
+
+    async def _ask(self, question: Question) -> Clue | None:
+        """A question and those it leads to; None when they settle nothing."""
+        response = await self._get(question.route)
+        clue = question.read(response) if response is not None else None
+        if clue is None or response is None:
+            return None
+        path = self._path(question.route)
+        if clue.protocol == "openai" and clue.then is None and question is _LISTING:
+            server = clue.server if not (signs := evidence_models.signs_behind(clue)) else await self._behind(signs)
+            clue = evidence_models.of_server(server, clue, below_v1=self.protocol.base.endswith("/v1"))
+        if clue.then is not None:
+            settled = await self._ask(clue.then)
+            if settled is not None:
+                return settled
+        self.decided = path
+        return clue if clue.protocol else None
+
+    async def _behind(self, signs: Iterable[tuple[str, Sign]]) -> str:
+        """The server behind an OpenAI API, `""` when it does not show itself."""
+        for route, sign in signs:
+            response = await self._get(route)
+            name = sign(response) if response is not None and response.status == 200 else ""
+            if name:
+                return name
+        return ""
 
     async def _get(self, route: str) -> Response | None:
-        """One question; None when no answer came.
+        """One question; None when no answer came, or when there were enough of them.
 
         Raises `Failure` when the server cannot be reached, or two questions in a row bring none.
         """
-        base = self.protocol.root()
-        # The address as given may be an application's own route: a slash of ours would make it another one.
-        path = base or "/" if route == "/" else base + route
-        self.asked.append(path)
+        path = self._path(route)
+        if path in self.heard or len(self.heard) >= MOST:
+            return self.heard.get(path)
+        self.heard[path] = None
         try:
             response = await self.exchange.request(
                 "GET", address.with_query(path, self.protocol.query), timeout=PATIENCE
@@ -131,14 +204,20 @@ class _Search:
             self.lost = failure
             return None
         self.lost = None
-        self.seen.append(response)
+        self.heard[path] = response
         return response
+
+    def _path(self, route: str) -> str:
+        base = self.protocol.root()
+        if route == _ROUTES.route:  # at the root of the server, whatever an application's prefix is
+            return route
+        # The address as given may be an application's own route: a slash of ours would make it another one.
+        return base or "/" if route == "/" else base + route
 
     def _undecided(self) -> None:
         """Raise what stands in the way of an answer: no access, or a server that is not well enough to tell."""
-        if self.lost is not None and not self.seen:
-            raise self.lost
-        judged = [answer.judge(response.status, response.headers, response.body) for response in self.seen]
+        seen = [response for response in self.heard.values() if response is not None]
+        judged = [answer.judge(response.status, response.headers, response.body) for response in seen]
         for failure in judged:
             if failure is not None and failure.reason is Reason.AUTH:
                 raise failure
@@ -147,19 +226,3 @@ class _Search:
         for failure in judged:
             if failure is not None and (failure.http_status == 429 or (failure.http_status or 0) >= 500):
                 raise failure
-
-
-def _detection(clue: Clue | None, search: _Search) -> Detection:
-    protocol = (clue.protocol if clue is not None else "") or "http"
-    probes = tuple(kind.value for kind in protocols.load(protocol).default_kinds)
-    if clue is None:
-        asked = quote(", ".join(search.asked), 160)
-        return Detection(protocol, "", probes, f"no server known to this version answers this way; asked {asked}")
-    name = _NAMES.get(clue.server, clue.server)
-    if not clue.protocol:
-        advice = f"; {clue.advice}" if clue.advice else ""
-        why = f"looks like {name}, which this version watches as http{advice}"
-    else:
-        like = name or {"openai": "an OpenAI-compatible server"}.get(protocol, protocol)
-        why = f"{search.asked[-1]} answers as {like} does"
-    return Detection(protocol, clue.server, clue.probes or probes, why)

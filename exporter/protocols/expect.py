@@ -1,60 +1,26 @@
 """Checks on an answer: their settings, and pure functions that name what does not hold."""
 
 import re
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
 
-import jmespath
-from jmespath.exceptions import JMESPathError
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 from exporter.contracts import Headers
-from exporter.protocols.compare import difference, show
-from exporter.protocols.reading import LARGE
+from exporter.model.failure import Failure, Reason, joined
+from exporter.model.job import Within
+from exporter.protocols import patterns
+from exporter.protocols.compare import show
+from exporter.protocols.patterns import Regex
+from exporter.protocols.reading import LARGE, parse
 from exporter.protocols.text import quote
-from exporter.settings import Settings, problem
+from exporter.protocols.values import ValueExpect, check_value
+from exporter.settings import PositiveDuration, Settings, problem
 
-if TYPE_CHECKING:
-    import regex
-
-#: Seconds of CPU one regular expression may take on one text. A pattern that explodes must not stop the exporter.
-REGEX_TIME = 0.02
-#: Characters of a text that a regular expression sees.
-REGEX_TEXT = 1_000_000
 #: Bytes of a text above which it is searched in a thread: even plain patterns can take time that grows with the square.
 REGEX_LARGE = 8192
-
-
-def _regex(value: str) -> str:
-    try:
-        re.compile(value)
-        _compiled(value)
-    except Exception as error:  # two libraries, several kinds of error, all of them about the pattern
-        place = getattr(error, "pos", None)
-        where = "" if place is None else f" at position {place}"
-        why = getattr(error, "msg", "") or str(error)
-        message = f"found {{found}}, which is not a regular expression: {_plain(why)}{where}; allowed: Python syntax"
-        raise problem("regex", message, found=value) from None
-    return value
-
-
-def _jmespath(value: str) -> str:
-    try:
-        _expression(value)
-    except JMESPathError as error:
-        place = getattr(error, "lex_position", None) or 0
-        message = f"found {{found}}, which is not JMESPath: error at position {place}; allowed: such as data[0].id"
-        raise problem("jmespath", message, found=value) from None
-    return value
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, str):
-        return {"path": value, "equals": True}
-    if isinstance(value, dict | JsonCheck):
-        return value
-    raise problem("json", "found {found}; allowed: a JMESPath that must find true, or {{path:, equals:}}", found=value)
+#: The same for a schema, which is Python code at each of its places.
+SCHEMA_LARGE = 2048
 
 
 def _status(value: Any) -> str:
@@ -68,44 +34,97 @@ def _status(value: Any) -> str:
     raise problem("status", "found {found}; allowed: a status of 100-599, or a range such as 200-299", found=value)
 
 
-def _plain(text: str) -> str:
-    return text.replace("{", "(").replace("}", ")")
+def _listed(value: Any) -> Any:
+    return [_needle(each) for each in value] if isinstance(value, list) else [_needle(value)]
 
 
-#: A regular expression, searched for anywhere in the text.
-Regex = Annotated[str, AfterValidator(_regex)]
-#: A JMESPath expression.
-JmesPath = Annotated[str, AfterValidator(_jmespath)]
+def _needle(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"value": value}
+    if isinstance(value, dict | Settings):
+        return value
+    raise problem("text", "found {found}; string expected", found=value)
+
+
 #: A status code or a range of them, kept as text: `200` or `200-299`.
 StatusRange = Annotated[str, BeforeValidator(_status, json_schema_input_type=int | str)]
 
 
-class JsonCheck(Settings):
-    """What a JMESPath expression must find in a JSON answer."""
+class TextCheck(Settings):
+    """A text that must be there, or must not."""
 
-    path: JmesPath = Field(description="JMESPath expression over the JSON answer.")
-    equals: Any = Field(description="Value it must find. Objects may hold further keys; a boolean is not a number.")
-
-
-#: `{path, equals}`, or an expression alone, which must find true.
-Json = Annotated[JsonCheck, BeforeValidator(_json, json_schema_input_type=str | JsonCheck)]
+    value: str = Field(min_length=1, description="The text.")
+    negate: bool = Field(default=False, description="Turns the check round: it must not be there.")
 
 
-class TextExpect(Settings):
+class RegexCheck(Settings):
+    """A regular expression that must match somewhere, or nowhere."""
+
+    value: Regex = Field(description="The regular expression.")
+    negate: bool = Field(default=False, description="Turns the check round: it must match nowhere.")
+
+
+#: One text, `{value, negate}`, or a list of either.
+TextChecks = Annotated[
+    list[TextCheck],
+    Field(min_length=1),
+    BeforeValidator(_listed, json_schema_input_type=str | TextCheck | list[str | TextCheck]),
+]
+#: One regular expression, `{value, negate}`, or a list of either.
+RegexChecks = Annotated[
+    list[RegexCheck],
+    Field(min_length=1),
+    BeforeValidator(_listed, json_schema_input_type=str | RegexCheck | list[str | RegexCheck]),
+]
+
+
+class Timely(Settings):
+    """How soon an answer must be there."""
+
+    duration: PositiveDuration | None = Field(
+        default=None,
+        description="Longest time the answer may take, connecting included. One that is right and late is a sign of "
+        "load.",
+    )
+
+    def within(self) -> Within | None:
+        """What the runner compares with what was measured; None where any time will do."""
+        return None if self.duration is None else Within(self.duration)
+
+
+class TimelyStream(Timely):
+    """How soon a stream must begin and end."""
+
+    ttft: PositiveDuration | None = Field(
+        default=None, description="Longest time to the first token of any channel; later ones are a sign of load."
+    )
+
+    def within(self) -> Within | None:
+        """What the runner compares with what was measured; None where any time will do."""
+        return None if self.duration is None and self.ttft is None else Within(self.duration, self.ttft)
+
+
+class TextExpect(Timely, ValueExpect):
     """What must hold of a text a model wrote, or of a body."""
 
-    text: str | None = Field(default=None, description="Text the answer must contain.")
-    equals: str | None = Field(default=None, description="The whole answer, white space at both ends ignored.")
-    regex: Regex | None = Field(default=None, description="Regular expression that must match somewhere in the answer.")
-    json_: Json | None = Field(
-        default=None,
-        alias="json",
-        description="The answer must be JSON: a JMESPath expression that must find true, or {path, equals}.",
+    text: TextChecks | None = Field(
+        default=None, description="Text the answer must contain, {value, negate}, or a list of either."
     )
+    equals: str | None = Field(default=None, description="The whole answer, white space at both ends ignored.")
+    regex: RegexChecks | None = Field(
+        default=None,
+        description="Regular expression that must match somewhere in the answer, {value, negate}, or a list of either.",
+    )
+
+
+class TextStreamExpect(TextExpect, TimelyStream):
+    """What must hold of a text that came as a stream."""
 
 
 def large(expect: TextExpect) -> int:
     """Bytes above which checking a text is work for a thread."""
+    if expect.schema_ is not None:
+        return SCHEMA_LARGE
     return LARGE if expect.regex is None else REGEX_LARGE
 
 
@@ -118,56 +137,76 @@ def accepts(ranges: Sequence[str], status: int) -> bool:
     return False
 
 
+def failed(complaints: Iterable[str | None], http_status: int | None = None) -> Failure | None:
+    """The failure of an answer that came whole and is not the expected one; None when nobody complains."""
+    found = [complaint for complaint in complaints if complaint]
+    return Failure(Reason.EXPECTATION, joined(found), http_status=http_status) if found else None
+
+
+def check_body(expect: TextExpect, body: bytes, before: Iterable[str | None] = ()) -> Failure | None:
+    """The failure of a body that is not the expected one: `malformed` where JSON is expected and nothing else is wrong
+    but that it is none. `before` are complaints about what came before the body.
+    """
+    complaints = [*before, check_text(expect, body.decode("utf-8", "replace"))]
+    if expect.structured:
+        try:
+            value = parse(body)
+        except Failure as failure:
+            if not any(complaints):
+                return failure
+            complaints.append(failure.detail)
+        else:
+            complaints.append(check_value(expect, value))
+    return failed(complaints)
+
+
 def check_text(expect: TextExpect, text: str) -> str | None:
     """What does not hold of a text (JSON apart), in words; None when everything does."""
-    if expect.text is not None and expect.text not in text:
-        return f"the answer does not contain {show(expect.text)}: {quote(text, 120)}"
+    found: list[str] = []
     if expect.equals is not None and expect.equals.strip() != text.strip():
-        return f"the answer is not {show(expect.equals)}: {quote(text, 120)}"
-    if expect.regex is not None:
-        return check_regex(expect.regex, text, "the answer")
-    return None
+        found.append(f"the answer is not {show(expect.equals)}")
+    found += [
+        f"the answer {'contains' if check.negate else 'does not contain'} {show(check.value)}"
+        for check in expect.text or ()
+        if (check.value in text) is check.negate
+    ]
+    mismatches = [_mismatch(check.value, text, "the answer", negate=check.negate) for check in expect.regex or ()]
+    found += filter(None, mismatches)
+    if found:
+        found[-1] += f": {quote(text, 120)}"
+    return joined(found) if found else None
 
 
 def check_regex(pattern: str, text: str, what: str) -> str | None:
-    """Whether a pattern is found in the first million characters of a text, within its share of CPU time."""
+    """Whether a pattern is found in a text, within its share of CPU time; what is wrong in words."""
+    wrong = _mismatch(pattern, text, what)
+    return f"{wrong}: {quote(text, 100)}" if wrong else None
+
+
+def check_headers(expect: Mapping[str, Sequence[RegexCheck]], headers: Headers) -> str | None:
+    """Whether each named header is there with a value its patterns are found in. One that must not match may be
+    missing.
+    """
+    found: list[str] = []
+    for name, checks in expect.items():
+        values = headers.all(name)
+        if not values and not all(check.negate for check in checks):
+            found.append(f"there is no header {name}")
+            continue
+        for check in checks:
+            judged = [(_mismatch(check.value, value, f"header {name}", negate=check.negate), value) for value in values]
+            wrong = [f"{complaint}: {quote(value, 100)}" for complaint, value in judged if complaint]
+            # Any value may be the right one, and none may be a wrong one.
+            if wrong and (check.negate or len(wrong) == len(values)):
+                found.append(wrong[0])
+    return joined(found) if found else None
+
+
+def _mismatch(pattern: str, text: str, what: str, *, negate: bool = False) -> str | None:
+    shown = quote(pattern, 60)
     try:
-        if _compiled(pattern).search(text[:REGEX_TEXT], timeout=REGEX_TIME, concurrent=True):
+        if patterns.found(pattern, text) is not negate:
             return None
     except TimeoutError:
-        return f"the regular expression {quote(pattern, 60)} takes too long on {what}"
-    return f"{what} does not match {quote(pattern, 60)}: {quote(text, 100)}"
-
-
-def check_headers(expect: dict[str, str], headers: Headers) -> str | None:
-    """Whether each named header is there with a value its pattern is found in."""
-    for name, pattern in expect.items():
-        values = headers.all(name)
-        if not values:
-            return f"there is no header {name}"
-        complaints = [check_regex(pattern, value, f"header {name}") for value in values]
-        if all(complaints):
-            return complaints[0]
-    return None
-
-
-def check_json(expect: JsonCheck, value: Any) -> str | None:
-    """Whether an expression finds what it must in a JSON value."""
-    what = quote(expect.path, 60)
-    try:
-        found = _expression(expect.path).search(value)
-    except (JMESPathError, RecursionError, ValueError, TypeError) as error:
-        return f"{what} cannot be worked out on the answer: {quote(str(error), 100)}"
-    return difference(expect.equals, found, where=what)
-
-
-@lru_cache(maxsize=256)
-def _compiled(pattern: str) -> "regex.Pattern[str]":
-    import regex  # 45 ms and 2 MiB that only those pay who use it
-
-    return regex.compile(pattern)
-
-
-@lru_cache(maxsize=256)
-def _expression(path: str) -> Any:
-    return jmespath.compile(path)
+        return f"the regular expression {shown} takes too long on {what}"
+    return f"{what} {'matches' if negate else 'does not match'} {shown}"

@@ -3,16 +3,25 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field
 
 from exporter.contracts import Exchange, Response
-from exporter.model.job import Kind, Scope
+from exporter.model.cost import ONE_REQUEST, Cost
+from exporter.model.job import Kind, Scope, Within
+from exporter.model.load import Load
 from exporter.protocols import address, answer
+from exporter.protocols.expect import Timely
 from exporter.settings import Settings, problem
 
 JSON_HEADERS = (("Content-Type", "application/json"), ("Accept", "application/json"))
+
+
+#: Schemes of servers that speak HTTP and nothing else.
+HTTP = frozenset({"http", "https", "unix"})
+#: Schemes of servers that are spoken to over gRPC.
+GRPC = frozenset({"grpc", "grpcs"})
 
 
 class Plain(Settings):
@@ -37,6 +46,20 @@ class Canary(Settings):
     )
     path: UrlPath | None = Field(default=None, description="Path of the request, where it is not the protocol's own.")
 
+    @property
+    def steady(self) -> bool:
+        """Whether this question, asked again, has to bring the same answer; not where nothing is known of it."""
+        return False
+
+    @property
+    def varies(self) -> bool:
+        """Whether it is put in other words each time."""
+        return False
+
+    def as_written(self) -> Self:
+        """The question in the same words each time, unless its settings say that they shall not be."""
+        return self
+
 
 class Family:
     """Base of the protocols: one instance per probe."""
@@ -45,17 +68,55 @@ class Family:
     kinds: ClassVar[Mapping[Kind, type[Settings]]]
     default_kinds: ClassVar[tuple[Kind, ...]]
     options: ClassVar[type[Settings]] = Plain
+    schemes: ClassVar[frozenset[str]] = HTTP
+    tells_load: ClassVar[bool] = False
 
-    def __init__(self, *, model: str, path: str, query: str, settings: Settings, options: Settings) -> None:
+    def __init__(
+        self,
+        *,
+        model: str,
+        path: str,
+        query: str,
+        settings: Settings,
+        options: Settings,
+        scheme: str = "http",
+        port: int = 0,
+        wake: bool = False,
+    ) -> None:
         self.model = model
+        self.scheme = scheme
+        self.port = port
+        self.wake = wake
         self.base = path
         self.query = query
         self.settings: Any = settings
         self.options_given: Any = options
 
+    @classmethod
+    def kinds_at(cls, host: str) -> tuple[Kind, ...]:
+        """The kinds that run at this host without a `probes` block."""
+        return cls.default_kinds
+
     def scope(self) -> Scope:
         """What a `ready` answer speaks of."""
         return Scope.SERVER
+
+    def steady(self) -> bool:
+        """Whether the canary, asked again, has to bring the same answer."""
+        return isinstance(self.settings, Canary) and self.settings.steady
+
+    def within(self) -> Within | None:
+        """As `expect` says."""
+        expect = getattr(self.settings, "expect", None)
+        return expect.within() if isinstance(expect, Timely) else None
+
+    async def load(self, exchange: Exchange) -> Load | None:
+        """Not told by this server."""
+        return None
+
+    def cost(self) -> Cost:
+        """One request, and no tokens: the server counts none."""
+        return ONE_REQUEST
 
     def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
         """What is missing or contradictory: (field path, message)."""

@@ -13,27 +13,25 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from exporter.contracts import Exchange, Headers, Response
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind
-from exporter.model.observation import Observation
-from exporter.model.stream import Channel
-from exporter.protocols import address, answer, streaming
+from exporter.model.observation import Observation, Output
+from exporter.protocols import address, answer, stopping, streaming, unmarked
 from exporter.protocols.expect import (
-    Regex,
+    RegexChecks,
     StatusRange,
     TextExpect,
+    TimelyStream,
     accepts,
+    check_body,
     check_headers,
-    check_json,
-    check_text,
     large,
 )
 from exporter.protocols.family import Family, UrlPath, encode
-from exporter.protocols.reading import handle, parse
-from exporter.protocols.streaming import NOTHING, Promise, Step
+from exporter.protocols.reading import handle
 from exporter.protocols.text import quote
-from exporter.settings import HeaderName, PositiveDuration, Settings, problem
+from exporter.protocols.unmarked import Waiting
+from exporter.settings import HeaderName, Settings, problem
 from exporter.settings import Headers as SecretHeaders
 from exporter.transport import secrets
-from exporter.transport.framing import Event, NdjsonParser, SseParser
 
 _Statuses = int | str | list[int | str]
 
@@ -54,9 +52,15 @@ class HttpExpect(TextExpect):
     status: Annotated[list[StatusRange], BeforeValidator(_listed, json_schema_input_type=_Statuses)] = Field(
         default=["200-299"], min_length=1, description="Status codes and ranges that are right."
     )
-    header: dict[HeaderName, Regex] = Field(
-        default={}, description="Headers that must be there, each with a regular expression its value must match."
+    header: dict[HeaderName, RegexChecks] = Field(
+        default={},
+        description="Headers that must be there, each with a regular expression its value must match, {value, negate}, "
+        "or a list of either.",
     )
+
+
+class HttpStreamExpect(HttpExpect, TimelyStream):
+    """What must hold of an HTTP answer that is read as it comes."""
 
 
 class HttpProbe(Settings):
@@ -71,15 +75,10 @@ class HttpProbe(Settings):
     expect: HttpExpect = Field(default=HttpExpect(), description="What must hold of the answer.")
 
 
-class HttpStream(HttpProbe):
+class HttpStream(Waiting, HttpProbe):
     """One request whose answer is read as it comes."""
 
-    first_token_timeout: PositiveDuration | None = Field(
-        default=None, description="Longest wait for the first event. Default: the timeout."
-    )
-    idle_timeout: PositiveDuration | None = Field(
-        default=None, description="Longest wait between events. Default: 10s, or half the timeout if that is less."
-    )
+    expect: HttpStreamExpect = Field(default=HttpStreamExpect(), description="What must hold of the answer.")
 
 
 class Http(Family):
@@ -97,16 +96,17 @@ class Http(Family):
         """A body that the method does not carry."""
         if self.settings.body is not None and self._method() in ("GET", "HEAD"):
             return ((("body",), f"found a body with method {self._method()}; allowed: a method such as POST"),)
-        return ()
+        return stopping.problems(self.settings)
 
     async def health(self, exchange: Exchange) -> Observation:
         """The answer is the one that is expected."""
-        headers, body = self._request()
-        response = await exchange.request(self._method(), self._path(), headers=headers, body=body)
-        self._judge(response.status, response.headers, response.body)
-        return await self._check(response)
+        await self._answer(exchange)
+        return Observation()
 
-    infer = health
+    async def infer(self, exchange: Exchange) -> Observation:
+        """The same, of an answer that is worth having."""
+        response = await self._answer(exchange)
+        return Observation(output=Output(body=response.body))
 
     async def stream(self, exchange: Exchange) -> Observation:
         """The stream runs to its clean end and brings what is expected."""
@@ -117,22 +117,22 @@ class Http(Family):
             if not accepts(probe.expect.status, response.status):
                 self._judge(response.status, response.headers, await response.body())
             kind = response.headers.get("content-type").partition(";")[0].strip().lower()
-            framing, reader = _framing(kind)
-            limits = streaming.waits(exchange, probe.first_token_timeout, probe.idle_timeout)
-            promise = Promise(finish=False, done=False)
-            followed = await streaming.follow(exchange, response, framing, reader, promise=promise, limits=limits)
+            framing, reader = unmarked.by_label(kind)
+            limits = streaming.waits(
+                exchange, probe.first_token_timeout, probe.idle_timeout, stop_after=probe.stop_after
+            )
+            followed = await streaming.follow(
+                exchange, response, framing, reader, promise=unmarked.PROMISE, limits=limits
+            )
         failure = followed.failure
         if failure is None:
-            complaint = check_headers(probe.expect.header, response.headers)
-            complaint = complaint or await handle(
-                followed.text.encode("utf-8", "replace"), self._complaint, large(probe.expect)
-            )
-            failure = Failure(Reason.EXPECTATION, complaint) if complaint else None
+            failure = await self._check(response.headers, followed.text.encode("utf-8", "replace"))
         return Observation(
             failure=failure,
             stream=followed.summary,
             tokens=followed.summary.usage,
             answer=quote(followed.text),
+            output=Output(text=followed.text),
         )
 
     def _method(self) -> str:
@@ -158,47 +158,17 @@ class Http(Family):
         wanted = ", ".join(self.settings.expect.status)
         raise failure or Failure(Reason.EXPECTATION, f"HTTP {status}, expected {wanted}", http_status=status)
 
-    async def _check(self, response: Response) -> Observation:
-        complaint = check_headers(self.settings.expect.header, response.headers)
-        complaint = complaint or await handle(response.body, self._complaint, large(self.settings.expect))
-        if complaint:
-            raise Failure(Reason.EXPECTATION, complaint, http_status=response.status)
-        return Observation()
+    async def _answer(self, exchange: Exchange) -> Response:
+        headers, body = self._request()
+        response = await exchange.request(self._method(), self._path(), headers=headers, body=body)
+        self._judge(response.status, response.headers, response.body)
+        failure = await self._check(response.headers, response.body)
+        if failure is not None:
+            failure.http_status = response.status
+            raise failure
+        return response
 
-    def _complaint(self, body: bytes) -> str | None:
+    async def _check(self, headers: Headers, body: bytes) -> Failure | None:
         expect: HttpExpect = self.settings.expect
-        complaint = check_text(expect, body.decode("utf-8", "replace"))
-        if complaint is None and expect.json_ is not None:
-            complaint = check_json(expect.json_, parse(body))
-        return complaint
-
-
-def _framing(content_type: str) -> tuple[streaming.Framing, streaming.Reader]:
-    match content_type:
-        case "text/event-stream":
-            return SseParser(), _read
-        case "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/json-seq":
-            return NdjsonParser(), _read
-    return streaming.Raw(), _read_raw
-
-
-def _read(event: Event) -> Step:
-    data = event.data
-    if event.name == "ping" or not data.strip():
-        return NOTHING
-    if data.strip() == "[DONE]":
-        return Step(done=True)
-    if event.name == "error":
-        return Step(error=quote(data))
-    if data.lstrip().startswith("{"):
-        try:
-            error = answer.error_text(parse(data))
-        except Failure:
-            error = ""
-        if error:
-            return Step(error=quote(error))
-    return Step(channels=(Channel.CONTENT,), text=data)
-
-
-def _read_raw(event: Event) -> Step:
-    return Step(channels=(Channel.CONTENT,), text=event.data)
+        before = check_headers(expect.header, headers)
+        return await handle(body, lambda body: check_body(expect, body, [before]), large(expect))

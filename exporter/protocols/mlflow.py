@@ -14,28 +14,17 @@ from exporter.contracts import Exchange
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind
 from exporter.model.observation import Observation
-from exporter.protocols import answer
-from exporter.protocols.compare import difference
-from exporter.protocols.expect import Json, check_json
-from exporter.protocols.family import Canary, Family, Plain
-from exporter.protocols.reading import handle, parse_object
-from exporter.protocols.text import quote
+from exporter.protocols import answer, identity, predictions
+from exporter.protocols.family import Family, Plain
+from exporter.protocols.identity import ServerMetadata
+from exporter.protocols.predictions import Predict
+from exporter.protocols.reading import handle
 from exporter.settings import Settings
 
 _FORMS = ("inputs", "instances", "dataframe_split", "dataframe_records")
 
 
-class MlflowExpect(Settings):
-    """What must hold of predictions."""
-
-    predictions: Any = Field(default=None, description="Predictions as the server writes them.")
-    tolerance: float = Field(default=0.0, ge=0, description="How far a number may be from the expected one.")
-    json_: Json | None = Field(
-        default=None, alias="json", description="A JMESPath over the answer that must find true, or {path, equals}."
-    )
-
-
-class MlflowInfer(Canary):
+class MlflowInfer(Predict):
     """One request for predictions, in one of the forms the server takes."""
 
     inputs: Any = Field(default=None, description="Tensors: a list, or an object of named lists.")
@@ -43,7 +32,6 @@ class MlflowInfer(Canary):
     dataframe_split: dict[str, Any] | None = Field(default=None, description="A table as {columns, index, data}.")
     dataframe_records: list[dict[str, Any]] | None = Field(default=None, description="A table as a list of rows.")
     params: dict[str, Any] | None = Field(default=None, description="Parameters of the prediction.")
-    expect: MlflowExpect = Field(default=MlflowExpect(), description="What must hold of the answer.")
 
 
 class Mlflow(Family):
@@ -52,26 +40,20 @@ class Mlflow(Family):
     name: ClassVar[str] = "mlflow"
     kinds: ClassVar[Mapping[Kind, type[Settings]]] = {
         Kind.HEALTH: Plain,
-        Kind.METADATA: Plain,
+        Kind.METADATA: ServerMetadata,
         Kind.INFER: MlflowInfer,
     }
     default_kinds: ClassVar[tuple[Kind, ...]] = (Kind.HEALTH, Kind.METADATA)
 
-    def __init__(self, *, model: str, path: str, query: str, settings: Settings, options: Settings) -> None:
+    def __init__(self, *, path: str, **given: Any) -> None:
         # People paste the address they send predictions to.
-        path = path.removesuffix("/invocations")
-        super().__init__(model=model, path=path, query=query, settings=settings, options=options)
+        super().__init__(path=path.removesuffix("/invocations"), **given)
 
     def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
         """Not exactly one form of input."""
         if kind is not Kind.INFER:
             return ()
-        given = [key for key in (*_FORMS, "body") if getattr(self.settings, key) is not None]
-        if len(given) == 1:
-            return ()
-        found = " and ".join(given) or "none"
-        allowed = ", ".join((*_FORMS, "body"))
-        return (((given[-1] if given else "inputs",), f"found {found}; needs exactly one of {allowed}"),)
+        return predictions.misfits(self.settings, _FORMS)
 
     async def health(self, exchange: Exchange) -> Observation:
         """The server is up and has its model."""
@@ -85,34 +67,14 @@ class Mlflow(Family):
         if version is None:
             said = answer.message(response.body)
             raise Failure(Reason.MALFORMED, f"the answer is not a version: {said}", http_status=response.status)
-        return Observation(info={"server": "mlflow", "server_version": version})
+        return identity.report(self.settings, {"server": "mlflow", "server_version": version}, told=version)
 
     async def infer(self, exchange: Exchange) -> Observation:
         """Predictions come back, and they are the expected ones."""
         settings: MlflowInfer = self.settings
-        payload = settings.body
-        if payload is None:
-            payload = {key: value for key in (*_FORMS, "params") if (value := getattr(settings, key)) is not None}
         path = self.route(settings.path or "/invocations")
-        response = await self.post_ok(exchange, path, payload)
-        return await handle(response.body, self._judge)
-
-    def _judge(self, body: bytes) -> Observation:
-        expect: MlflowExpect = self.settings.expect
-        value = parse_object(body)
-        error = answer.error_text(value)
-        if error:
-            raise Failure(Reason.ERROR_EVENT, f"an error with status 200: {quote(error)}")
-        # A body of one's own may ask for another form: LLM flavours answer without `predictions`.
-        if "predictions" not in value and self.settings.body is None:
-            raise Failure(Reason.MALFORMED, f"the answer has no predictions: {answer.message(body)}")
-        complaint = None
-        if expect.predictions is not None:
-            found = value.get("predictions")
-            complaint = difference(expect.predictions, found, expect.tolerance, "predictions")
-        if complaint is None and expect.json_ is not None:
-            complaint = check_json(expect.json_, value)
-        return Observation(failure=Failure(Reason.EXPECTATION, complaint) if complaint else None)
+        response = await self.post_ok(exchange, path, predictions.request(settings, (*_FORMS, "params")))
+        return await handle(response.body, lambda body: predictions.judge(settings, body))
 
 
 def version_of(body: bytes) -> str | None:

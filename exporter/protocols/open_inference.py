@@ -1,12 +1,12 @@
-"""Open Inference Protocol v2 over REST: MLServer, Triton, KServe, OpenVINO Model Server and others.
+"""Open Inference Protocol v2 over REST: MLServer, Triton, KServe, OpenVINO Model Server and others. Over gRPC see
+open_inference_grpc.
 
 Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md. Servers differ in the bodies of their
 health answers (empty, `live`, `ready`), so the status decides first; Triton and MLServer say 400 while a model loads.
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -14,92 +14,60 @@ from exporter.contracts import Exchange, Response
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind, Scope
 from exporter.model.observation import Observation
-from exporter.protocols import answer
+from exporter.protocols import answer, identity, repository, tensors
 from exporter.protocols.address import segment
-from exporter.protocols.compare import difference, flatten, show
-from exporter.protocols.expect import Json, check_json
-from exporter.protocols.family import Canary, Family, Plain
+from exporter.protocols.compare import show
+from exporter.protocols.family import GRPC, HTTP, Family, Plain
+from exporter.protocols.identity import VersionsExpect, VersionsMetadata
 from exporter.protocols.reading import handle, parse, parse_object
-from exporter.protocols.text import label, quote
+from exporter.protocols.tensors import Infer, Version
+from exporter.protocols.text import label
 from exporter.settings import Settings
 
-Datatype = Literal[
-    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES",
-]  # fmt: skip
-Dimension = Annotated[int, Field(ge=0)]
 
+class MetadataExpect(VersionsExpect):
+    """What must hold of what the server says of itself and of the model."""
 
-class Version(Settings):
-    """Which version of the model a probe asks."""
-
-    version: str | None = Field(
-        default=None, min_length=1, description="Version of the model. Default: the server chooses."
-    )
-
-
-class MetadataExpect(Settings):
-    """What must hold of what the server says of the model."""
-
-    version: str | None = Field(default=None, min_length=1, description="A version that must be served.")
     platform: str | None = Field(default=None, description="Platform the model must have.")
 
 
-class Metadata(Version):
+class Metadata(Version, VersionsMetadata):
     """What the server and the model are."""
 
     expect: MetadataExpect = Field(default=MetadataExpect(), description="What must hold of the answer.")
 
 
-class InputTensor(Settings):
-    """One input."""
+class Predict(Infer):
+    """One inference request, over REST or gRPC."""
 
-    name: str = Field(min_length=1, description="Name of the input.")
-    shape: list[Dimension] = Field(description="Dimensions.")
-    datatype: Datatype = Field(description="Type of the elements.")
-    data: list[Any] = Field(description="Elements, flat or nested; text for BYTES.")
-    parameters: dict[str, Any] | None = Field(default=None, description="Parameters of this input.")
-
-
-class OutputTensor(Settings):
-    """What must hold of one output."""
-
-    name: str = Field(min_length=1, description="Name of the output.")
-    data: list[Any] | None = Field(default=None, description="Elements, flat or nested.")
-    tolerance: float = Field(default=0.0, ge=0, description="How far a number may be from the expected one.")
-    shape: list[Dimension] | None = Field(default=None, description="Dimensions.")
-    datatype: Datatype | None = Field(default=None, description="Type of the elements.")
-
-
-class InferExpect(Settings):
-    """What must hold of an inference answer."""
-
-    outputs: list[OutputTensor] = Field(default=[], description="Outputs that must be there, others may be.")
-    json_: Json | None = Field(
-        default=None, alias="json", description="A JMESPath over the answer that must find true, or {path, equals}."
+    raw: bool = Field(
+        default=False,
+        description="Send the elements as bytes (raw_input_contents). Over gRPC alone; FP16 and BF16 always go so.",
     )
 
 
-class Infer(Version, Canary):
-    """One inference request."""
-
-    inputs: list[InputTensor] | None = Field(default=None, min_length=1, description="The inputs.")
-    outputs: list[str] | None = Field(default=None, description="Names of the outputs to ask for. Default: all.")
-    id: str | None = Field(default=None, min_length=1, description="Request id; the answer must repeat it.")
-    parameters: dict[str, Any] | None = Field(default=None, description="Parameters of the request.")
-    expect: InferExpect = Field(default=InferExpect(), description="What must hold of the answer.")
-
-
 class OpenInference(Family):
-    """Open Inference Protocol v2, REST."""
+    """Open Inference Protocol v2: REST, and gRPC where the url says so."""
 
     name: ClassVar[str] = "open_inference"
     kinds: ClassVar[Mapping[Kind, type[Settings]]] = {
         Kind.HEALTH: Plain,
         Kind.READY: Version,
         Kind.METADATA: Metadata,
-        Kind.INFER: Infer,
+        Kind.INFER: Predict,
+        Kind.CATALOGUE: Plain,
+        Kind.PROPOSE: Plain,
     }
     default_kinds: ClassVar[tuple[Kind, ...]] = (Kind.HEALTH, Kind.READY, Kind.METADATA)
+    schemes: ClassVar[frozenset[str]] = HTTP | GRPC
+
+    def __new__(cls, *, scheme: str = "http", **given: Any) -> "OpenInference":
+        """The one of the two that the url's scheme asks for."""
+        if cls is OpenInference and scheme in GRPC:
+            from exporter.protocols.open_inference_grpc import OpenInferenceGrpc
+
+            cls = OpenInferenceGrpc
+        return super().__new__(cls)
 
     def scope(self) -> Scope:
         """Of the model, where one is named."""
@@ -107,7 +75,7 @@ class OpenInference(Family):
 
     def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
         """A missing model, missing inputs, or inputs that do not fit their shape."""
-        if kind is Kind.METADATA and not self.model and self.settings.expect != MetadataExpect():
+        if kind is Kind.METADATA and not self.model and not _of_server(self.settings.expect):
             return ((("expect",), "needs the model's name: set `model` on the target"),)
         if kind is not Kind.INFER:
             return ()
@@ -119,11 +87,9 @@ class OpenInference(Family):
             found.append((("inputs",), "missing; needs inputs, or a body"))
         elif settings.inputs is not None and settings.body is not None:
             found.append((("body",), "found inputs and body; needs exactly one of them"))
-        for index, tensor in enumerate(settings.inputs or ()):
-            count, room = len(flatten(tensor.data)), math.prod(tensor.shape)
-            if count != room:
-                text = f"found {count} elements; shape {tensor.shape} holds {room}"
-                found.append((("inputs", index, "data"), text))
+        if isinstance(settings, Predict) and settings.raw and self.scheme not in GRPC:
+            found.append((("raw",), "only gRPC has it: write a url with grpc:// or grpcs://"))
+        found += tensors.misfits(settings.inputs or ())
         return found
 
     async def health(self, exchange: Exchange) -> Observation:
@@ -151,12 +117,14 @@ class OpenInference(Family):
     async def metadata(self, exchange: Exchange) -> Observation:
         """What the server is, and what it says of the model."""
         info: dict[str, str] = {}
+        server = None
         response = await self.get(exchange, "/v2")
         if response.status != 404 or not self.model:
             answer.require(response)
-            info |= server_info(parse_object(response.body))
+            server = parse_object(response.body)
+            info |= server_info(server)
         if not self.model:
-            return Observation(info=info)
+            return identity.report(self.settings, info, told=server)
         try:
             return await self._model(exchange, info)
         except Failure as failure:
@@ -169,74 +137,61 @@ class OpenInference(Family):
             raise Failure(Reason.MALFORMED, f"the answer has no name: {answer.message(response.body)}")
         versions = _texts(model.get("versions"))
         platform = model.get("platform")
+        return await self.described(exchange, info, versions, platform, model)
+
+    async def described(
+        self, exchange: Exchange, info: dict[str, str], versions: list[str], platform: Any, told: Any
+    ) -> Observation:
+        """What the server says of the model, held against what is expected."""
+        expect: MetadataExpect = self.settings.expect
         if versions:
             info["model_version"] = label(",".join(versions))
         if isinstance(platform, str) and platform:
             info["platform"] = label(platform)
-        complaint = await self._complaint(exchange, versions, platform)
-        return Observation(failure=Failure(Reason.EXPECTATION, complaint) if complaint else None, info=info)
+        other = expect.platform is not None and platform != expect.platform
+        complaints = [f"platform is {show(platform)}, expected {expect.platform}"] if other else []
+        if expect.version is not None and not versions:
+            # The list of versions may be null or empty (MLServer); such a server still knows which one it serves.
+            said = await self.unserved(exchange, expect.version)
+            complaints += [f"version {expect.version} is not served: {said}"] if said is not None else []
+            versions = [expect.version]
+        return identity.report(self.settings, info, told=told, versions=versions, complaints=complaints)
 
     async def infer(self, exchange: Exchange) -> Observation:
         """Outputs come back, and they are the expected ones."""
         settings: Infer = self.settings
         path = self.route(settings.path or f"{self._model_route()}/infer")
-        response = await self.post_ok(exchange, path, self._request())
+        response = await self.post_ok(exchange, path, tensors.request(settings))
         return await handle(response.body, self._judge)
+
+    async def catalogue(self, exchange: Exchange) -> Observation:
+        """The models of the repository index, or of KServe's own listing."""
+        return Observation(models=await repository.names(self, exchange))
+
+    async def propose(self, exchange: Exchange) -> Observation:
+        """A prediction on zeros, in the shapes that the model's metadata tells."""
+        if not self.model:
+            return Observation()
+        response = await self.get_ok(exchange, self._model_route())
+        return Observation(proposal=tensors.proposal(parse_object(response.body).get("inputs")))
 
     def _model_route(self) -> str:
         version = getattr(self.settings, "version", None)
         tail = f"/versions/{segment(version)}" if version else ""
         return f"/v2/models/{segment(self.model)}{tail}"
 
-    def _request(self) -> Any:
-        settings: Infer = self.settings
-        if settings.body is not None:
-            return settings.body
-        request: dict[str, Any] = {} if settings.id is None else {"id": settings.id}
-        if settings.parameters is not None:
-            request["parameters"] = settings.parameters
-        request["inputs"] = [tensor.model_dump(exclude_none=True) for tensor in settings.inputs or ()]
-        if settings.outputs is not None:
-            request["outputs"] = [{"name": name} for name in settings.outputs]
-        return request
-
-    async def _complaint(self, exchange: Exchange, versions: list[str], platform: Any) -> str | None:
-        expect: MetadataExpect = self.settings.expect
-        if expect.platform is not None and platform != expect.platform:
-            return f"platform is {show(platform)}, expected {expect.platform}"
-        if expect.version is None or expect.version in versions:
-            return None
-        if versions:
-            return f"version {expect.version} is not among {quote(', '.join(versions), 100)}"
-        # The list of versions may be null or empty (MLServer); such a server still knows which one it serves.
-        route = f"/v2/models/{segment(self.model)}/versions/{segment(expect.version)}"
-        response = await self.get(exchange, route)
+    async def unserved(self, exchange: Exchange, version: str) -> str | None:
+        """What the server says of a version of the model that it does not serve, None when it does."""
+        response = await self.get(exchange, f"/v2/models/{segment(self.model)}/versions/{segment(version)}")
         if response.status == 404:
-            return f"version {expect.version} is not served: {answer.message(response.body)}"
+            return answer.message(response.body)
         answer.require(response)
         return None
 
     def _judge(self, body: bytes) -> Observation:
-        settings: Infer = self.settings
         value = parse_object(body)
-        error = answer.error_text(value)
-        if error:
-            raise Failure(Reason.ERROR_EVENT, f"an error with status 200: {quote(error)}")
-        outputs = value.get("outputs")
-        if not isinstance(value.get("model_name"), str) or not isinstance(outputs, list):
-            raise Failure(Reason.MALFORMED, f"the answer has no model_name or outputs: {answer.message(body)}")
-        if not all(isinstance(item, dict) and isinstance(item.get("name"), str) for item in outputs):
-            raise Failure(Reason.MALFORMED, "an output has no name")
-        if settings.id is not None and settings.body is None and value.get("id") != settings.id:
-            raise Failure(Reason.MALFORMED, "the answer does not repeat the request's id")
-        if not outputs:
-            raise Failure(Reason.EMPTY, "the answer has no outputs")
-        version = value.get("model_version")
-        complaint = _check(settings.expect, value, outputs)
-        return Observation(
-            failure=Failure(Reason.EXPECTATION, complaint) if complaint else None,
-            info={"model_version": label(version)} if isinstance(version, str) and version else {},
-        )
+        tensors.refuse_error(value)
+        return tensors.judge(self.settings, value)
 
 
 def server_info(value: Mapping[str, Any]) -> dict[str, str]:
@@ -248,6 +203,11 @@ def server_info(value: Mapping[str, Any]) -> dict[str, str]:
     if isinstance(version, str) and version:
         info["server_version"] = label(version)
     return info
+
+
+def _of_server(expect: MetadataExpect) -> bool:
+    """Whether nothing is expected of a model."""
+    return expect.version is None and expect.platform is None
 
 
 def _denies(response: Response) -> bool:
@@ -263,30 +223,3 @@ def _denies(response: Response) -> bool:
 
 def _texts(value: Any) -> list[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-
-
-def _check(expect: InferExpect, value: Mapping[str, Any], outputs: list[dict[str, Any]]) -> str | None:
-    found = {item["name"]: item for item in outputs}
-    for wanted in expect.outputs:
-        output = found.get(wanted.name)
-        if output is None:
-            return f"there is no output {quote(wanted.name, 60)}, only {quote(', '.join(found), 100)}"
-        complaint = _check_output(wanted, output)
-        if complaint:
-            return f"output {quote(wanted.name, 60)}: {complaint}"
-    return check_json(expect.json_, value) if expect.json_ is not None else None
-
-
-def _check_output(wanted: OutputTensor, output: Mapping[str, Any]) -> str | None:
-    if wanted.datatype is not None and output.get("datatype") != wanted.datatype:
-        return f"datatype is {show(output.get('datatype'))}, expected {wanted.datatype}"
-    if wanted.shape is not None:
-        complaint = difference(wanted.shape, output.get("shape"), where="shape")
-        if complaint:
-            return complaint
-    if wanted.data is None:
-        return None
-    data = output.get("data")
-    if not isinstance(data, list):
-        return "there is no data"
-    return difference(flatten(wanted.data), flatten(data), wanted.tolerance, "data")

@@ -1,36 +1,43 @@
-"""The OpenAI API and the servers that speak it: vLLM, SGLang, llama.cpp, Ollama, TGI, LitServe, LiteLLM and others.
+"""The OpenAI API and the servers that speak it, told apart: vLLM, SGLang, llama.cpp, NIM, hosted ones and others.
 
-Source: OpenAI's API reference (models, chat completions, completions), and what the servers were seen to do. LitServe's
-OpenAI spec has no listing of models: there, `/health` is asked instead, once `/info` has shown that it is LitServe.
+Source: OpenAI's API reference (models, chat completions, completions, responses, embeddings), the servers' own code and
+documentation, and what they were seen to do. What each offers beside `/v1` is in openai_servers.py.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from exporter.contracts import Exchange, Response, StreamResponse
-from exporter.model.failure import Failure, Reason
+from exporter.contracts import Exchange, Response
+from exporter.model.failure import Asleep, Failure, Reason
 from exporter.model.job import Kind, Scope
+from exporter.model.load import Load
 from exporter.model.observation import Observation
-from exporter.model.stream import Outcome, StreamMeter
-from exporter.protocols import address, answer, openai_answer, openai_request, streaming
-from exporter.protocols.expect import check_json, check_text, large
-from exporter.protocols.family import JSON_HEADERS, Family, Plain, encode
-from exporter.protocols.openai_request import AnswerExpect, Ask, AskStream
-from exporter.protocols.reading import handle, parse, parse_object
-from exporter.protocols.streaming import Promise
-from exporter.protocols.text import label, quote
+from exporter.protocols import (
+    answer,
+    identity,
+    listing,
+    openai_about,
+    openai_answer,
+    openai_asleep,
+    openai_propose,
+    openai_servers,
+)
+from exporter.protocols.address import segment
+from exporter.protocols.family import Plain, UrlPath
+from exporter.protocols.identity import VersionsMetadata
+from exporter.protocols.openai_about import Told
+from exporter.protocols.openai_canary import Canaries
+from exporter.protocols.openai_request import Ask, AskStream
+from exporter.protocols.openai_servers import GENERIC, HOSTED, Server
+from exporter.protocols.openai_visit import Visit, absent
+from exporter.protocols.reading import handle, parse_object
+from exporter.protocols.text import quote
 from exporter.settings import Settings
-from exporter.transport.framing import NdjsonParser, SseParser
 
-#: Keys of what is remembered of a target between runs.
-_WITHOUT = "openai.without"
-_DONE_SEEN = "openai.done_seen"
-_LITSERVE = "openai.litserve"
-
-#: Times a request is sent again with less in it, when the server names what it does not take.
-_CONCESSIONS = 3
+#: Hosted APIs have no health to ask for, and a listing that comes says nothing.
+_HOSTED = (".openai.com", ".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 
 
 class OpenAiOptions(Settings):
@@ -38,109 +45,202 @@ class OpenAiOptions(Settings):
 
     done: Literal["auto", "required", "optional"] = Field(
         default="auto",
-        description="Whether a stream must end with [DONE]. auto: once this target was seen to send it, it must.",
+        description="Whether a stream must end with [DONE]. auto: as the server is known to do, else once this target "
+        "was seen to send it.",
+    )
+    server: openai_servers.Name = Field(
+        default="auto",
+        description="The server behind the API, which decides how health, readiness, metadata and load are asked for. "
+        "auto: learned from what it answers.",
     )
 
 
-class OpenAi(Family):
-    """An OpenAI-compatible server."""
+class Health(Settings):
+    """A question for the server's health."""
+
+    path: UrlPath | None = Field(
+        default=None,
+        description="Path to ask in place of the server's own, such as /health of SGLang, which generates a token: "
+        "give that a timeout of 25s or more.",
+    )
+
+
+class OpenAi(Canaries):
+    """A server of the OpenAI API."""
 
     name: ClassVar[str] = "openai"
     kinds: ClassVar[Mapping[Kind, type[Settings]]] = {
-        Kind.HEALTH: Plain,
+        Kind.HEALTH: Health,
         Kind.READY: Plain,
-        Kind.METADATA: Plain,
+        Kind.METADATA: VersionsMetadata,
         Kind.INFER: Ask,
         Kind.STREAM: AskStream,
+        Kind.CATALOGUE: Plain,
+        Kind.PROPOSE: Plain,
     }
     default_kinds: ClassVar[tuple[Kind, ...]] = (Kind.HEALTH, Kind.READY, Kind.METADATA)
     options: ClassVar[type[Settings]] = OpenAiOptions
+    tells_load: ClassVar[bool] = True
+
+    def __init__(self, *, options: Settings, **given: Any) -> None:
+        super().__init__(options=options, **given)
+        self.done = getattr(options, "done", "auto")
+        self.given = getattr(options, "server", "auto")
+
+    @classmethod
+    def kinds_at(cls, host: str) -> tuple[Kind, ...]:
+        """Without health at hosts that are known to have none."""
+        hosted = host.lower().rstrip(".").endswith(_HOSTED)
+        return tuple(kind for kind in cls.default_kinds if not (hosted and kind is Kind.HEALTH))
 
     def scope(self) -> Scope:
         """Of the model, where one is named."""
         return Scope.MODEL if self.model else Scope.SERVER
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
-        """Contradictory requests."""
-        return openai_request.problems(self.settings, stream=kind is Kind.STREAM) if kind.canary else ()
-
     async def health(self, exchange: Exchange) -> Observation:
-        """The server lists its models, be it none."""
-        await self._models(exchange)
+        """The server says that it is well; where it has no route for that, it lists its models, be it none."""
+        visit = self.visit(exchange)
+        path = getattr(self.settings, "path", None)
+        if path is not None:
+            answer.require(await visit.get(path))
+        elif await self._own(visit, Kind.HEALTH) is None:
+            await visit.entries()
         return Observation()
 
     async def ready(self, exchange: Exchange) -> Observation:
-        """The model is listed. A server that lists none keeps its models to itself."""
-        self._entry(await self._models(exchange) or [])
+        """The model is listed, and ready where the server tells. A server that lists none keeps them to itself."""
+        visit = self.visit(exchange)
+        server = await visit.server()
+        if server.models and self.model:
+            await self._alone(visit, server)
+            return Observation()
+        said = await self._own(visit, Kind.READY)
+        if said is not None and not (await visit.server()).listed:
+            return Observation()
+        try:
+            entry = self._entry(await visit.entries())
+        except Failure as failure:
+            # Before that is believed: transformers serve lists what it has downloaded, and not what it serves.
+            if failure.reason is not Reason.MODEL_NOT_FOUND or (await visit.server(thorough=True)).listed:
+                raise
+            return await self.ready(exchange)
+        if entry is not None:
+            _require_loaded(entry)
         return Observation()
 
     async def metadata(self, exchange: Exchange) -> Observation:
-        """What the listing says of the model, and the server's version where it is cheap to ask."""
-        entries = await self._models(exchange)
-        if entries is None:
-            return Observation(info=await self._litserve_info(exchange))
-        entry = self._entry(entries)
-        if entry is None:
-            return Observation()
-        info, facts = openai_answer.describe(entry)
-        version_route = {"vllm": "/version", "ollama": "/api/version"}.get(info.get("server", ""))
-        if version_route:
-            info |= await self._version(exchange, version_route)
-        return Observation(info=info, facts=facts)
+        """What the listing says of the model, and what the server tells of itself where it is cheap to ask."""
+        visit = self.visit(exchange)
+        server = await visit.server(thorough=True)
+        entry = None
+        if server.models and self.model:
+            entry = await self._alone(visit, server)
+        elif server.lists:
+            entry = self._entry(await visit.entries())
+        info, facts = openai_about.of_entry(entry) if entry is not None else ({}, {})
+        described = dict(entry or {})
+        if server.name not in (GENERIC, HOSTED):
+            info["server"] = server.name
+        for about in server.about:
+            for route in about.routes:
+                told = await self._told(visit, route, about.read)
+                if told is not None:
+                    info |= told[0]
+                    facts |= told[1]
+                    described |= told[2]
+                    break
+        return identity.report(self.settings, info, facts, described)
 
-    async def infer(self, exchange: Exchange) -> Observation:
-        """A whole answer comes back, and it is what is expected."""
-        settings: Ask = self.settings
-        path = self.route(openai_request.route(settings))
-        without = self._without(exchange)
-        for _ in range(_CONCESSIONS + 1):
-            request = openai_request.payload(settings, self.model, stream=False, without=without)
-            response = await exchange.request("POST", path, headers=JSON_HEADERS, body=encode(request))
-            key = self._refused(response.status, response.body, request)
-            if key is None:
-                break
-            without = (*without, key)
-        answer.require(response, model=self.model, path=path)
-        self._remember(exchange, without)
-        return await handle(response.body, self._judge, large(settings.expect))
-
-    async def stream(self, exchange: Exchange) -> Observation:
-        """Tokens flow, the stream ends as promised, and it says what is expected."""
-        settings: AskStream = self.settings
-        path = self.route(openai_request.route(settings))
-        without = self._without(exchange)
-        failure = None
-        for _ in range(_CONCESSIONS + 1):
-            request = openai_request.payload(settings, self.model, stream=True, without=without)
-            headers = (("Content-Type", "application/json"), ("Accept", "text/event-stream"))
-            opening = exchange.stream("POST", path, headers=headers, body=encode(request))
-            async with streaming.begin(exchange, opening, settings.first_token_timeout) as response:
-                if 200 <= response.status < 300:
-                    self._remember(exchange, without)
-                    return await self._follow(exchange, response, settings)
-                body = await response.body()
-                failure = answer.judge(response.status, response.headers, body, model=self.model, path=path)
-            key = self._refused(response.status, body, request)
-            if key is None:
-                break
-            without = (*without, key)
-        raise failure or Failure(Reason.INTERNAL, "a stream was refused without a status")
-
-    async def _models(self, exchange: Exchange) -> list[dict[str, Any]] | None:
-        """The listing; None for LitServe, which has none, once its own health is good."""
-        if not exchange.memory.get(_LITSERVE):
-            path = self.route("/v1/models")
-            response = await exchange.request("GET", path)
-            if response.status != 404 or not await self._is_litserve(exchange):
-                # A missing route is no missing model: the path does not hold its name.
-                answer.require(response, path=path)
-                return await handle(response.body, openai_answer.models)
-            exchange.memory[_LITSERVE] = True
-        response = await exchange.request("GET", self._above("/health"))
-        if response.status == 404:
-            del exchange.memory[_LITSERVE]
-        answer.require(response)
+    async def load(self, exchange: Exchange) -> Load | None:
+        """Requests at work and waiting, from the first route that tells."""
+        visit = self.visit(exchange)
+        server = await visit.server()
+        if server.name == "llama.cpp" and not self.wake:
+            try:
+                await openai_asleep.refuse(visit, server, self.model)
+            except Asleep:
+                return None  # a question about its slots could wake it too
+        for source in server.load:
+            if visit.lacks(source.route):
+                continue
+            route = source.route
+            if source.of_model and self.model:
+                route = f"{route}?model={segment(self.model)}&autoload=false"
+            response = await visit.get(route)
+            if not visit.lacks(source.route, response):
+                answer.require(response)
+                load = await handle(response.body, source.read)
+                if load is not None:
+                    return load
         return None
+
+    async def catalogue(self, exchange: Exchange) -> Observation:
+        """Every model listed, LoRA adapters among them; nothing where the server has no list."""
+        visit = self.visit(exchange)
+        server = await visit.server()
+        if not server.lists:
+            return Observation()
+        ids = (entry["id"] for entry in await visit.entries())
+        # LiteLLM's `NAME/*` is a whole provider.
+        return Observation(models=listing.names(name for name in ids if not name.endswith("/*")))
+
+    async def propose(self, exchange: Exchange) -> Observation:
+        """A short chat, or a text to embed, as the model is for the one or the other."""
+        if not self.model:
+            return Observation()
+        visit = self.visit(exchange)
+        server = await visit.server(thorough=True)
+        entry = openai_answer.lists(await visit.entries(), self.model) if server.lists else None
+        return Observation(proposal=openai_propose.propose(entry, self.model))
+
+    async def _own(self, visit: Visit, kind: Kind) -> Response | None:
+        """The good answer of a server's own route; None where it has none. Raises `Failure` for any other answer."""
+        server = await visit.server()
+        while route := server.ready if kind is Kind.READY else server.health:
+            response = await visit.get(route)
+            if absent(response) or b'"healthy_endpoints"' in response.body[: answer.LOOK]:
+                other = await visit.instead(server)
+                if other is not None:
+                    server = other
+                    continue
+            failure = answer.judge(response.status, response.headers, response.body)
+            if failure is None:
+                return response
+            if kind is Kind.READY and response.status == 503 and server.loading:
+                raise Failure(Reason.NOT_READY, failure.detail, http_status=503, retry_after=failure.retry_after)
+            raise failure
+        return None
+
+    async def _alone(self, visit: Visit, server: Server) -> dict[str, Any]:
+        """The model's entry by a route of its own. Raises `Failure`, model_not_found where there is none."""
+        route = f"{server.models}/{segment(self.model)}"
+        response = await visit.get(route)
+        failure = openai_answer.judge(
+            response.status, response.headers, response.body, model=self.model, path=visit.path(route)
+        )
+        if failure is None:
+            return {"id": self.model, **parse_object(response.body)}
+        if failure.reason is not Reason.MODEL_NOT_FOUND:
+            raise failure
+        try:
+            entry = openai_answer.lists(await visit.entries(), self.model)
+        except Failure:
+            raise failure from None
+        if entry is None:
+            raise failure
+        return entry  # only the route is missing
+
+    async def _told(
+        self, visit: Visit, route: str, read: Callable[[bytes], Told]
+    ) -> tuple[dict[str, str], dict[str, float], dict[str, Any]] | None:
+        """Labels and numbers of an answer, and the answer; None where none came that can be read."""
+        response = await visit.aside(route)
+        if response is None or response.status != 200:
+            return None
+        try:
+            return await handle(response.body, lambda body: (*read(body), parse_object(body)))
+        except Failure:
+            return None
 
     def _entry(self, entries: list[dict[str, Any]]) -> dict[str, Any] | None:
         """The model's entry, or the only one. Raises `Failure` (model_not_found) when only others are listed."""
@@ -152,132 +252,14 @@ class OpenAi(Family):
             raise Failure(Reason.MODEL_NOT_FOUND, f"{self.model} is not listed, only {others}")
         return entry
 
-    async def _is_litserve(self, exchange: Exchange) -> bool:
-        response = await exchange.request("GET", self._above("/info"))
-        return any(route.startswith("/v1/") for route in openai_answer.litserve_routes(response.body))
 
-    async def _litserve_info(self, exchange: Exchange) -> dict[str, str]:
-        info = {"server": "litserve"}
-        response = await exchange.request("GET", self._above("/info"))
-        answer.require(response)
-        model = parse_object(response.body).get("model")
-        for key, name in (("model_id", "name"), ("model_version", "version")):
-            value = model.get(name) if isinstance(model, dict) else None
-            if isinstance(value, str) and value:
-                info[key] = label(value)
-        return info
-
-    async def _version(self, exchange: Exchange, route: str) -> dict[str, str]:
-        response = await exchange.request("GET", self._above(route))
-        version = _version_of(response)
-        return {"server_version": label(version)} if version else {}
-
-    def _above(self, route: str) -> str:
-        """The path of a route that is not below `/v1`."""
-        base = self.base.removesuffix("/v1")
-        return address.with_query(base + route, self.query)
-
-    def _without(self, exchange: Exchange) -> tuple[str, ...]:
-        return tuple(exchange.memory.get(_WITHOUT, ()))
-
-    def _remember(self, exchange: Exchange, without: tuple[str, ...]) -> None:
-        if without:
-            exchange.memory[_WITHOUT] = tuple(dict.fromkeys(without))
-
-    def _refused(self, status: int, body: bytes, request: Any) -> str | None:
-        return openai_request.refused(status, body, request, own=self.settings.body is None)
-
-    def _judge(self, body: bytes) -> Observation:
-        found = openai_answer.whole(body)
-        failure = None
-        if not found.channels:
-            failure = Failure(Reason.EMPTY, "the answer is empty")
-        elif found.finish == "content_filter":
-            failure = Failure(Reason.EXPECTATION, "the answer was stopped by a content filter")
-        else:
-            failure = _complaint(self.settings.expect, found.text, found.tools)
-        return Observation(failure=failure, tokens=found.usage, answer=quote(found.text))
-
-    async def _follow(self, exchange: Exchange, response: StreamResponse, settings: AskStream) -> Observation:
-        kind = response.headers.get("content-type").partition(";")[0].strip().lower()
-        if kind in ("application/json", "text/html"):
-            return await self._not_a_stream(exchange, response, kind)
-        tools = isinstance(settings.body, dict) and bool(settings.body.get("tools"))
-        followed = await streaming.follow(
-            exchange,
-            response,
-            NdjsonParser() if kind.endswith("ndjson") else SseParser(),
-            openai_answer.read,
-            promise=Promise(done=self._done_promised(exchange)),
-            limits=streaming.waits(exchange, settings.first_token_timeout, settings.idle_timeout, tools=tools),
+def _require_loaded(entry: dict[str, Any]) -> None:
+    """Raise where llama.cpp's router says that a model is not to be had. One that sleeps is woken by a request."""
+    state = openai_asleep.status_of(entry)
+    status = entry.get("status")
+    if isinstance(status, dict) and status.get("failed") is True:
+        raise Failure(
+            Reason.ERROR_EVENT, f"the model failed to load, exit code {quote(str(status.get('exit_code')), 20)}"
         )
-        if followed.done:
-            exchange.memory[_DONE_SEEN] = True
-        failure = followed.failure
-        if failure is None:
-            failure = await handle(
-                followed.text.encode("utf-8", "replace"),
-                lambda _: _complaint(settings.expect, followed.text, followed.tools),
-                large(settings.expect),
-            )
-        return Observation(
-            failure=failure,
-            stream=followed.summary,
-            tokens=followed.summary.usage,
-            answer=quote(followed.text),
-        )
-
-    def _done_promised(self, exchange: Exchange) -> bool:
-        choice = self.options_given.done
-        return choice == "required" or (choice == "auto" and bool(exchange.memory.get(_DONE_SEEN)))
-
-    async def _not_a_stream(self, exchange: Exchange, response: StreamResponse, kind: str) -> Observation:
-        body = await response.body(answer.LOOK)
-        error = ""
-        if kind == "application/json":
-            try:
-                error = answer.error_text(parse(body))
-            except Failure:
-                error = ""
-        outcome = Outcome.ERROR_EVENT if error else Outcome.MALFORMED
-        failure = (
-            Failure(Reason.ERROR_EVENT, f"an error with status {response.status}: {quote(error)}")
-            if error
-            else Failure(Reason.MALFORMED, f"the answer is {kind}, not a stream: {answer.message(body)}")
-        )
-        return Observation(failure=failure, stream=StreamMeter(response.t0).finish(outcome, exchange.now()))
-
-
-def _complaint(expect: AnswerExpect, text: str, tools: Mapping[int, tuple[str, str]]) -> Failure | None:
-    complaint = check_text(expect, text)
-    if complaint is None and expect.tool_call is not None:
-        complaint = _check_tool(expect.tool_call, tools)
-    if complaint is None and expect.json_ is not None:
-        try:
-            complaint = check_json(expect.json_, parse(text))
-        except Failure:
-            complaint = f"the answer is not JSON: {quote(text, 120)}"
-    return Failure(Reason.EXPECTATION, complaint) if complaint else None
-
-
-def _check_tool(name: str, tools: Mapping[int, tuple[str, str]]) -> str | None:
-    calls = [arguments for called, arguments in tools.values() if called == name]
-    if not calls:
-        called = ", ".join(called for called, _ in tools.values()) or "none"
-        return f"tool {quote(name, 60)} was not called, but {quote(called, 100)}"
-    for arguments in calls:
-        try:
-            parse(arguments or "{}")
-        except Failure:
-            return f"the arguments of {quote(name, 60)} are not JSON: {quote(arguments, 100)}"
-    return None
-
-
-def _version_of(response: Response) -> str:
-    if response.status != 200:
-        return ""
-    try:
-        version = parse_object(response.body).get("version")
-    except Failure:
-        return ""
-    return version if isinstance(version, str) else ""
+    if state in ("loading", "downloading"):
+        raise Failure(Reason.NOT_READY, f"the model is {state}")

@@ -1,48 +1,42 @@
-"""What an OpenAI-compatible server says, read: listings, answers and stream events. Pure."""
+"""What an OpenAI-compatible server says, read: listings, answers and stream events of chat and completions. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, TypeGuard
 
+from exporter.contracts import Headers
 from exporter.model.failure import Failure, Reason
 from exporter.model.stream import Channel, Tokens
-from exporter.protocols import answer
-from exporter.protocols.reading import kind, parse, parse_object
+from exporter.protocols import account, answer
+from exporter.protocols.language import Said
+from exporter.protocols.reading import count, kind, parse_object, string
 from exporter.protocols.streaming import NOTHING, Step
 from exporter.protocols.text import label, quote
 from exporter.transport.framing import Event
 
-#: What `owned_by` of a listed model says of the server.
-OWNERS: Mapping[str, str] = {
-    "vllm": "vllm",
-    "sglang": "sglang",
-    "llamacpp": "llama.cpp",
-    "library": "ollama",
-    "infinity": "infinity",
-}
-
-_MOST_TOKENS = 10**9
+#: Ways to say that a model is not there, without its name or without 404: OpenAI, Azure, LiteLLM, transformers serve.
+_NO_MODEL = (b'"model_not_found"', b'"deploymentnotfound"', b"invalid model name", b"server is pinned to")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer: what the model said in which channels, and how it ended."""
-
-    text: str
-    channels: tuple[Channel, ...]
-    finish: str
-    usage: Tokens | None
-    tools: dict[int, tuple[str, str]]
+def judge(status: int, headers: Headers, body: bytes, *, model: str = "", path: str = "") -> Failure | None:
+    """The failure of an answer, None for 2xx."""
+    failure = answer.judge(status, headers, body, model=model, path=path)
+    if failure is None or failure.reason is not Reason.HTTP_STATUS or not 400 <= status < 500:
+        return failure
+    text = body[: answer.LOOK].lower()
+    if not any(words in text for words in _NO_MODEL):
+        return failure
+    return Failure(Reason.MODEL_NOT_FOUND, failure.detail, http_status=status, retry_after=failure.retry_after)
 
 
 def models(body: bytes) -> list[dict[str, Any]]:
     """The entries of `GET /v1/models`. Raises `Failure` (malformed, error_event) when it is no such list."""
     value = parse_object(body)
-    _refuse_error(value)
+    refuse_error(value)
     data = value.get("data")
-    if not isinstance(data, list) or not all(
-        isinstance(item, dict) and isinstance(item.get("id"), str) for item in data
-    ):
+    if data is None and value.get("object") == "list":
+        return []  # Ollama without a model
+    if not is_listing(data):
         raise Failure(Reason.MALFORMED, f"the answer is not a list of models: {answer.message(body)}")
     return data
 
@@ -52,46 +46,19 @@ def is_listing(data: Any) -> TypeGuard[list[dict[str, Any]]]:
     return isinstance(data, list) and all(isinstance(item, dict) and isinstance(item.get("id"), str) for item in data)
 
 
-def litserve_routes(body: bytes) -> tuple[str, ...]:
-    """The inference routes a LitServe server tells in its `/info`; none when the body is of something else."""
-    try:
-        value = parse(body) if body.lstrip()[:1] == b"{" else None
-    except Failure:
-        return ()
-    server = value.get("server") if isinstance(value, dict) and "model" in value else None
-    if not isinstance(server, dict) or not isinstance(server.get("devices"), list):
-        return ()
-    stream = server.get("stream")
-    # Older versions say only whether they stream; then the route is the default one.
-    return tuple(stream) if isinstance(stream, dict) and stream else ("/predict",)
-
-
 def lists(entries: list[dict[str, Any]], model: str) -> dict[str, Any] | None:
-    """The entry of a model. A name without a tag is the name with `latest`, as Ollama has it."""
-    return next((entry for entry in entries if entry["id"] in (model, f"{model}:latest")), None)
-
-
-def server_of(entry: Mapping[str, Any]) -> str:
-    """The server a listed model was served by, `""` when the entry does not tell."""
-    owner = entry.get("owned_by")
-    known = OWNERS.get(owner, "") if isinstance(owner, str) else ""
-    return known or ("vllm" if "max_model_len" in entry and "root" in entry and "permission" in entry else "")
-
-
-def describe(entry: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, float]]:
-    """Labels and numbers of a listed model."""
-    info = {"model_id": label(root if isinstance(root := entry.get("root"), str) and root else entry["id"])}
-    if server := server_of(entry):
-        info["server"] = server
-    length = _count(entry.get("max_model_len"))
-    return info, {} if length is None else {"max_model_len": float(length)}
+    """The entry of a model. A name without a tag is the name with `latest`, as Ollama has it; `NAME/*` is LiteLLM's for
+    every model of a provider.
+    """
+    names = (model, f"{model}:latest", f"{model.partition('/')[0]}/*")
+    return next((entry for name in names for entry in entries if entry["id"] == name), None)
 
 
 def usage_of(value: Any) -> Tokens | None:
     """Tokens by disjoint type; None when the server did not count, or counted what cannot be."""
     if not isinstance(value, dict):
         return None
-    prompt, completion = _count(value.get("prompt_tokens")), _count(value.get("completion_tokens"))
+    prompt, completion = count(value.get("prompt_tokens")), count(value.get("completion_tokens"))
     if prompt is None and completion is None:
         return None
     cached = _detail(value, "prompt_tokens_details", "cached_tokens")
@@ -104,10 +71,15 @@ def usage_of(value: Any) -> Tokens | None:
     )
 
 
-def whole(body: bytes) -> Answer:
+def believed(usage: Tokens | None, channels: tuple[Channel, ...]) -> Tokens | None:
+    """The server's own count, None where it reports zeros beside an answer: then it did not count."""
+    return None if usage is not None and channels and usage.output + usage.reasoning == 0 else usage
+
+
+def whole(body: bytes) -> Said:
     """An answer that is not a stream. Raises `Failure` (malformed, error_event)."""
     value = parse_object(body)
-    _refuse_error(value)
+    refuse_error(value)
     choice = _choice(value)
     if choice is None:
         raise Failure(Reason.MALFORMED, f"the answer has no choices: {answer.message(body)}")
@@ -115,11 +87,10 @@ def whole(body: bytes) -> Answer:
     if not isinstance(said, dict):
         raise Failure(Reason.MALFORMED, f"the message is {kind(said)}; an object was expected")
     step = _said(said)
-    usage = usage_of(value.get("usage"))
-    if usage is not None and step.channels and usage.output + usage.reasoning == 0:
-        usage = None  # zeros beside an answer: not counted
+    usage = believed(usage_of(value.get("usage")), step.channels)
     tools: dict[int, tuple[str, str]] = {index: (name, arguments) for index, name, arguments in step.tools}
-    return Answer(step.text, step.channels, _text(choice.get("finish_reason")), usage, tools)
+    finish = string(choice.get("finish_reason"))
+    return Said(step.text, step.channels, finish, usage, tools, value, account.of_openai(value), signed(value))
 
 
 def read(event: Event) -> Step:
@@ -134,21 +105,26 @@ def read(event: Event) -> Step:
     if error or event.name == "error":
         return Step(error=quote(error or data))
     usage = usage_of(value.get("usage"))
+    told = account.of_openai(value)
     choice = _choice(value)
     if choice is None:
-        return Step(usage=usage) if usage is not None else NOTHING
+        return Step(usage=usage, account=told) if usage is not None or told else NOTHING
     said = choice.get("delta") if "delta" in choice else choice
     step = _said(said) if isinstance(said, dict) else NOTHING
-    return Step(
-        channels=step.channels,
-        text=step.text,
-        finish=_text(choice.get("finish_reason")),
-        usage=usage,
-        tools=step.tools,
-    )
+    finish = string(choice.get("finish_reason"))
+    return replace(step, finish=finish, usage=usage, account=told, info=signed(value) if finish else {})
 
 
-def _refuse_error(value: Any) -> None:
+def signed(value: Mapping[str, Any]) -> dict[str, str]:
+    """What an answer tells of who gave it: the model's name, which may not be the one that was asked, and the
+    fingerprint of weights and settings.
+    """
+    signs = {"served_name": string(value.get("model")), "system_fingerprint": string(value.get("system_fingerprint"))}
+    return {key: label(sign) for key, sign in signs.items() if sign}
+
+
+def refuse_error(value: Any) -> None:
+    """Raise the `Failure` of an error that came with status 200."""
     error = answer.error_text(value)
     if error:
         raise Failure(Reason.ERROR_EVENT, f"an error with status 200: {quote(error)}")
@@ -166,14 +142,16 @@ def _choice(value: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _said(said: Mapping[str, Any]) -> Step:
     """What a delta, a message or a completions choice carries in each channel."""
-    text = _text(said.get("content")) or _text(said.get("refusal")) or _text(said.get("text"))
+    text = string(said.get("content")) or string(said.get("refusal")) or string(said.get("text"))
     channels = [Channel.CONTENT] if text else []
-    if _text(said.get("reasoning")) or _text(said.get("reasoning_content")):
+    # During a change of names some servers send the same thought under both.
+    reasoning = string(said.get("reasoning")) or string(said.get("reasoning_content"))
+    if reasoning:
         channels.append(Channel.REASONING)
     tools = _tools(said)
     if any(name or arguments for _, name, arguments in tools):
         channels.append(Channel.TOOL)
-    return Step(channels=tuple(channels), text=text, tools=tools)
+    return Step(channels=tuple(channels), text=text, reasoning=reasoning, tools=tools)
 
 
 def _tools(said: Mapping[str, Any]) -> tuple[tuple[int, str, str], ...]:
@@ -184,22 +162,13 @@ def _tools(said: Mapping[str, Any]) -> tuple[tuple[int, str, str], ...]:
         if isinstance(function, dict):
             index = call.get("index", place)
             number = index if isinstance(index, int) else place
-            found.append((number, _text(function.get("name")), _text(function.get("arguments"))))
+            found.append((number, string(function.get("name")), string(function.get("arguments"))))
     old = said.get("function_call")
     if isinstance(old, dict):
-        found.append((0, _text(old.get("name")), _text(old.get("arguments"))))
+        found.append((0, string(old.get("name")), string(old.get("arguments"))))
     return tuple(found)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _count(value: Any) -> int | None:
-    number = isinstance(value, int) and not isinstance(value, bool)
-    return value if number and 0 <= value <= _MOST_TOKENS else None
 
 
 def _detail(usage: Mapping[str, Any], group: str, key: str) -> int:
     details = usage.get(group)
-    return (_count(details.get(key)) or 0) if isinstance(details, dict) else 0
+    return (count(details.get(key)) or 0) if isinstance(details, dict) else 0

@@ -11,6 +11,9 @@ from exporter.protocols.text import quote
 #: Bodies above this many bytes are handled in a thread: the loop times other targets meanwhile.
 LARGE = 256 * 1024
 
+#: The largest count that is believed.
+MOST = 10**15
+
 Found = TypeVar("Found")
 
 
@@ -59,6 +62,17 @@ def kind(value: Any) -> str:
             return "a list"
         case _:
             return "an object"
+
+
+def string(value: Any) -> str:
+    """A JSON value that is a string, `""` for any other."""
+    return value if isinstance(value, str) else ""
+
+
+def count(value: Any) -> int | None:
+    """A JSON value that counts something: an integer from 0 to `MOST`. None for any other."""
+    number = isinstance(value, int) and not isinstance(value, bool)
+    return value if number and 0 <= value <= MOST else None
 
 
 def _constant(name: str) -> NoReturn:

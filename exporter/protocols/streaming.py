@@ -6,14 +6,15 @@ A protocol brings a framing (bytes to events) and a reader (event to `Step`), an
 import asyncio
 from codecs import getincrementaldecoder
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from exporter.contracts import Chunk, Exchange, Expired, StreamResponse
 from exporter.model.failure import Failure, Reason
-from exporter.model.stream import Channel, Outcome, StreamMeter, StreamSummary, Tokens
+from exporter.model.observation import Account
+from exporter.model.stream import Channel, Outcome, StreamMeter, StreamSummary, TokenEvent, Tokens
 from exporter.transport.framing import Event
 
 #: Seconds a server has for its end marker once it gave a finish reason.
@@ -63,12 +64,26 @@ class Step:
 
     channels: tuple[Channel, ...] = ()
     text: str = ""
+    #: What the reasoning channel carries. Only a listener wants it; checks look at the content.
+    reasoning: str = ""
     finish: str = ""
     done: bool = False
     usage: Tokens | None = None
     error: str = ""
+    #: What the error means: a server that began a stream may still say that it has no room.
+    reason: Reason = Reason.ERROR_EVENT
     #: Pieces of tool calls: index, name, arguments.
     tools: tuple[tuple[int, str, str], ...] = ()
+    #: Where the time went, by the server's own account.
+    account: Account = field(default_factory=dict)
+    #: What it tells of who answers, as `Observation.info` has it.
+    info: Mapping[str, str] = field(default_factory=dict)
+
+    def said(self, channel: Channel) -> str:
+        """The text of one channel; of a tool call, what came of its arguments."""
+        if channel is Channel.TOOL:
+            return "".join(arguments for _, _, arguments in self.tools)
+        return self.reasoning if channel is Channel.REASONING else self.text
 
 
 #: Reads one event. Raises `Failure` (malformed) when the event is not what the protocol sends.
@@ -87,11 +102,15 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """Seconds: until the first token event, between token events, and from finish reason to end marker."""
+    """How long a stream is followed. Seconds until the first token event, between token events, and from finish reason
+    to end marker.
+    """
 
     first_token: float
     idle: float
     done: float = DONE_WAIT
+    #: Token events after which there is enough of it; None: all there are.
+    stop_after: int | None = None
 
 
 @dataclass(slots=True)
@@ -105,9 +124,20 @@ class Followed:
     done: bool
     #: Joined per index: name and arguments of each tool call.
     tools: dict[int, tuple[str, str]]
+    #: The server's own account of the time, the last one it told.
+    account: Account
+    #: The last it told of who answers.
+    info: Mapping[str, str] = field(default_factory=dict)
 
 
-def waits(exchange: Exchange, first_token: float | None, idle: float | None, *, tools: bool = False) -> Waits:
+def waits(
+    exchange: Exchange,
+    first_token: float | None,
+    idle: float | None,
+    *,
+    tools: bool = False,
+    stop_after: int | None = None,
+) -> Waits:
     """The waits in force, from a probe's own settings and what is left of the attempt.
 
     A server may hold a tool call back until all of it is there, so with `tools` the idle timeout is the attempt's.
@@ -115,7 +145,7 @@ def waits(exchange: Exchange, first_token: float | None, idle: float | None, *, 
     timeout = max(0.0, exchange.deadline - exchange.now())
     if idle is None:
         idle = timeout if tools else min(IDLE, timeout / 2)
-    return Waits(first_token=timeout if first_token is None else first_token, idle=idle)
+    return Waits(first_token=timeout if first_token is None else first_token, idle=idle, stop_after=stop_after)
 
 
 @asynccontextmanager
@@ -140,6 +170,8 @@ async def follow(
     """Read a stream to its end, or to the moment one of its promises is broken. Never raises `Failure`."""
     stream = _Stream(exchange, answer, framing, read, promise, limits)
     outcome, failure, ended = await stream.run()
+    if outcome in _CUT and not stream.finish:
+        stream.meter.usage = None  # some servers count as they go: that is no count of what the answer costs
     return Followed(
         summary=stream.meter.finish(outcome, ended),
         failure=failure,
@@ -147,10 +179,15 @@ async def follow(
         finish=stream.finish,
         done=stream.done,
         tools={index: (name, "".join(parts)) for index, (name, parts) in stream.tools.items()},
+        account=stream.account,
+        info=stream.info,
     )
 
 
 End = tuple[Outcome, Failure | None, float]
+
+#: Outcomes that leave it unknown what the server went on to write.
+_CUT = frozenset({Outcome.DISCONNECTED, Outcome.STALLED, Outcome.TIMEOUT, Outcome.STOPPED})
 
 
 @dataclass(slots=True)
@@ -164,6 +201,8 @@ class _Stream:
     meter: StreamMeter = field(init=False)
     text: list[str] = field(default_factory=list)
     tools: dict[int, tuple[str, list[str]]] = field(default_factory=dict)
+    account: Account = field(default_factory=dict)
+    info: Mapping[str, str] = field(default_factory=dict)
     finish: str = ""
     finish_at: float | None = None
     done: bool = False
@@ -221,7 +260,7 @@ class _Stream:
     def _event(self, event: Event) -> End | None:
         step = self.read(event)
         if step.channels:
-            self.meter.token(event.at, step.channels)
+            self._token(event.at, step)
         if step.text:
             self.text.append(step.text)
         for index, name, arguments in step.tools:
@@ -229,16 +268,33 @@ class _Stream:
             parts.append(arguments)
             if name and not known:
                 self.tools[index] = (name, parts)
-        if step.usage is not None:
-            self.meter.usage = step.usage
-        if step.finish and self.finish_at is None:
-            self.finish, self.finish_at = step.finish, event.at
+        self._note(event.at, step)
         if step.error:
-            return (Outcome.ERROR_EVENT, Failure(Reason.ERROR_EVENT, step.error), event.at)
+            return (Outcome.ERROR_EVENT, Failure(step.reason, step.error), event.at)
         if step.done:
             self.done = True
             return self._ended(event.at)
+        if self.limits.stop_after is not None and self.meter.token_events >= self.limits.stop_after:
+            return (Outcome.STOPPED, None, event.at)
         return None
+
+    def _note(self, at: float, step: Step) -> None:
+        """What it tells beside what the model says."""
+        if step.usage is not None:
+            self.meter.usage = step.usage
+        if step.account:
+            self.account = step.account
+        if step.info:
+            self.info = step.info
+        if step.finish and self.finish_at is None:
+            self.finish, self.finish_at = step.finish, at
+
+    def _token(self, at: float, step: Step) -> None:
+        self.meter.token(at, step.channels)
+        listener = self.exchange.on_token
+        if listener is not None:
+            for channel in step.channels:
+                listener(TokenEvent(at - self.meter.t0, channel, step.said(channel)))
 
     def _until(self) -> float:
         """The moment at which the silence that is going on now is too long."""

@@ -1,16 +1,20 @@
 """The instrument: conversations with what is watched, measured, bounded and judged by one table of faults."""
 
 from collections.abc import MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exporter.model.endpoint import Endpoint
 from exporter.transport.alarm import Timers
+from exporter.transport.credentials import Credentials
 from exporter.transport.dial import Dialler
 from exporter.transport.http import HttpExchange
 from exporter.transport.pool import Key, Pool
 from exporter.transport.request import Outgoing
 from exporter.transport.resolve import Resolver
 from exporter.transport.tls import Contexts
+
+if TYPE_CHECKING:
+    from exporter.transport.calls import Calls
 
 __all__ = ["Resolver", "Transport"]
 
@@ -25,8 +29,20 @@ class Transport:
         self._user_agent = user_agent
         self._resolver = resolver or Resolver()
         self._timers = Timers()
-        self._dialler = Dialler(self._resolver, Contexts(), self._timers)
+        self._contexts = Contexts()
+        self._dialler = Dialler(self._resolver, self._contexts, self._timers)
         self._pool = Pool()
+        self._credentials = Credentials(lambda: self.calls, self._timers)
+        self._calls: Calls | None = None
+
+    @property
+    def calls(self) -> "Calls":
+        """The client for calls that are no measurement. Opened by its first call, closed with the transport."""
+        if self._calls is None:
+            from exporter.transport.calls import Calls  # aiohttp's client, for those alone who make such calls
+
+            self._calls = Calls(user_agent=self._user_agent, resolver=self._resolver, contexts=self._contexts)
+        return self._calls
 
     def exchange(
         self,
@@ -45,7 +61,7 @@ class Transport:
         outgoing = memory.get(_PREPARED)
         if outgoing is None or outgoing.endpoint is not endpoint:
             outgoing = memory[_PREPARED] = Outgoing(endpoint, self._user_agent)
-        return HttpExchange(outgoing, self._dialler, self._pool, deadline, trace_id, memory, keep)
+        return HttpExchange(outgoing, self._dialler, self._pool, deadline, trace_id, memory, keep, self._credentials)
 
     async def resolve(self, host: str, port: int) -> tuple[str, ...]:
         """The addresses of a name, for a caller that must check them first. Raises `Failure(dns)`."""
@@ -56,7 +72,10 @@ class Transport:
         self._pool.drop(keep)
 
     async def close(self) -> None:
-        """Close every kept connection."""
+        """Close every kept connection, and give up what is being obtained."""
+        self._credentials.close()
+        if self._calls is not None:
+            await self._calls.close()
         self._pool.close()
         self._resolver.close()
         self._timers.close()

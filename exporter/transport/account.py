@@ -1,6 +1,7 @@
 """What one attempt measured so far, kept up to date as it goes so that it can be asked after a failure too."""
 
 from time import perf_counter
+from typing import Any
 
 from exporter.model.observation import Measurement
 from exporter.transport.faults import Stage
@@ -9,8 +10,8 @@ from exporter.transport.faults import Stage
 class Account:
     """Sums over an attempt's requests. Seconds; all stamps are perf_counter's."""
 
-    __slots__ = ("address", "certificate_not_after", "duration", "http_status", "phases", "response_bytes", "stage",
-                 "_began")  # fmt: skip
+    __slots__ = ("address", "certificate_not_after", "duration", "http_status", "phases", "proxy", "response_bytes",
+                 "stage", "_began")  # fmt: skip
 
     def __init__(self) -> None:
         self.stage = Stage.LOOKUP
@@ -20,6 +21,7 @@ class Account:
         self.response_bytes: int | None = None
         self.certificate_not_after: float | None = None
         self.address = ""
+        self.proxy = ""  #: the name of the proxy that connections go to
         self._began: float | None = None
 
     def begin(self, at: float) -> None:
@@ -36,6 +38,15 @@ class Account:
         if self._began is not None:
             self.duration = (self.duration or 0.0) + max(0.0, at - self._began)
             self._began = None
+
+    def mark(self) -> tuple[object, ...]:
+        """The sums as they are now, for `reset`."""
+        return (dict(self.phases), self.duration, self.http_status, self.response_bytes)
+
+    def reset(self, mark: tuple[Any, ...]) -> None:
+        """What came after a mark does not count: the question was not put as it has to be."""
+        self.phases, self.duration, self.http_status, self.response_bytes = mark
+        self._began = None
 
     def phase(self, name: str, seconds: float) -> None:
         """A phase was gone through; a second one of the same name is added."""

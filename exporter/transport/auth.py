@@ -3,7 +3,7 @@
 from base64 import b64encode
 from collections.abc import Iterable
 
-from exporter.model.endpoint import Auth, Basic, Bearer, HeaderAuth
+from exporter.model.endpoint import Basic, Bearer, HeaderAuth, Proxy, Standing
 from exporter.transport import secrets
 
 HIDDEN = "<hidden>"
@@ -14,7 +14,7 @@ _WHOLE = 4
 _PREFIX = 8
 
 
-def header_of(auth: Auth) -> tuple[str, str]:
+def header_of(auth: Standing) -> tuple[str, str]:
     """The one header that carries the credential. Raises `Failure(auth)` when a secret cannot be read."""
     match auth:
         case Bearer():
@@ -26,7 +26,14 @@ def header_of(auth: Auth) -> tuple[str, str]:
             return auth.name, secrets.read(auth.value)
 
 
-def values_of(auth: Auth) -> list[str]:
+def proxy_header_of(proxy: Proxy | None) -> tuple[str, str] | None:
+    """The header that lets us through a proxy, None where it asks for none. Raises `Failure(auth)`."""
+    if proxy is None or proxy.auth is None:
+        return None
+    return "Proxy-Authorization", header_of(proxy.auth)[1]
+
+
+def values_of(auth: Standing) -> list[str]:
     """Every text that would give the credential away. Raises `Failure(auth)` when a secret cannot be read."""
     value = header_of(auth)[1]
     match auth:

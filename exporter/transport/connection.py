@@ -2,12 +2,12 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from time import perf_counter
+from typing import Protocol
 
 from exporter.model.failure import Failure, Reason
 from exporter.transport.faults import Stage, failure_of
-from exporter.transport.message import Answer
 from exporter.transport.tls import Session
 
 #: Bytes of one read. Small, so that one connection's flood of tiny pieces is parsed in turns with everything else.
@@ -19,6 +19,38 @@ HIGH_WATER = 65_536
 _BUFFER = memoryview(bytearray(READ))
 
 
+class Reader(Protocol):
+    """What a connection feeds with what it reads, such as an answer."""
+
+    done: bool  #: it needs no more
+    failure: Failure | None
+
+    @property
+    def streaming(self) -> bool:
+        """Whether somebody waits for every piece of it, once its `head` is there."""
+
+    @property
+    def head(self) -> bool:
+        """Whether what comes first is there."""
+
+    @property
+    def chunks(self) -> Sized | None:
+        """What waits to be taken."""
+
+    @property
+    def queued(self) -> int:
+        """Bytes that wait to be taken; past HIGH_WATER reading pauses."""
+
+    def feed(self, at: float, data: bytes | memoryview) -> None:
+        """One read; `data` is good until this returns."""
+
+    def eof(self, at: float) -> None:
+        """The peer will send no more."""
+
+    def lost(self, failure: Failure) -> None:
+        """The connection broke, or we gave up."""
+
+
 class Connection(asyncio.BufferedProtocol):
     """One connection. Errors are kept, never raised into the loop; whoever waits is woken and looks."""
 
@@ -27,7 +59,9 @@ class Connection(asyncio.BufferedProtocol):
         "_loop", "_pausing", "_tls", "_transport", "_waiter",
     )  # fmt: skip
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, session: Session | None = None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, session: Session | None = None, reader: Reader | None = None
+    ) -> None:
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._tls = session  # known from the start: some servers speak first
@@ -35,7 +69,7 @@ class Connection(asyncio.BufferedProtocol):
         self._failure: Failure | None = None
         self._pausing = False
         self._closing = False
-        self.answer: Answer | None = None
+        self.answer = reader
         self.address = ""
         self.made = 0.0  #: stamp of the established connection
         self.shaken = 0.0  #: stamp of the end of the handshake, good or bad
@@ -93,8 +127,17 @@ class Connection(asyncio.BufferedProtocol):
         """Whether another request may be sent."""
         return not self.lost and not self._closing and self._failure is None
 
+    def go_on(self, session: Session | None, reader: Reader | None, beyond: bytes) -> None:
+        """A tunnel stands: what follows, and what came `beyond` its answer, is from its other end."""
+        self._tls = session
+        self.answer = reader
+        if beyond and session is not None:
+            self._received_tls(perf_counter(), memoryview(beyond))
+        elif beyond:
+            self._received(perf_counter(), beyond)
+
     async def handshake(self) -> None:
-        """Bring up the TLS session this connection was made with. Raises `Failure`."""
+        """Bring up the connection's TLS session. Raises `Failure`."""
         session = self._tls
         if session is None:
             return
@@ -106,7 +149,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._failure is not None:
             raise self._failure
 
-    def send(self, data: bytes, answer: Answer) -> float:
+    def send(self, data: bytes, answer: Reader) -> float:
         """Write a request; what comes is fed to `answer`. Returns the stamp of the moment before the first byte."""
         self.answer = answer
         at = perf_counter()

@@ -100,21 +100,26 @@ async def decoded(answer: Answer, raw: bytes, limit: int, until: float) -> bytes
 
     What cannot be decoded is dropped from an answer that is not 2xx: its status says more than its body.
     """
-    parts: list[bytes] = []
     try:
-        decoder = Decoder(answer.coding, limit)
-        for start in range(0, len(raw), SLICE):
-            for piece in decoder.feed(raw[start : start + SLICE]):
-                parts.append(piece)
-                if len(piece) >= STEP:
-                    await asyncio.sleep(0)
-            if perf_counter() > until:
-                raise Failure(Reason.TIMEOUT, "the body could not be decoded in time")
-        decoder.finish()
+        return await inflated(answer.coding, raw, limit, until)
     except Failure:
         if 200 <= answer.status < 300:
             raise
         return b""
+
+
+async def inflated(coding: str, raw: bytes, limit: int, until: float) -> bytes:
+    """`raw` decoded step by step until the moment `until`. Raises `Failure` (encoding, too_large, timeout)."""
+    parts: list[bytes] = []
+    decoder = Decoder(coding, limit)
+    for start in range(0, len(raw), SLICE):
+        for piece in decoder.feed(raw[start : start + SLICE]):
+            parts.append(piece)
+            if len(piece) >= STEP:
+                await asyncio.sleep(0)
+        if perf_counter() > until:
+            raise Failure(Reason.TIMEOUT, "the body could not be decoded in time")
+    decoder.finish()
     return b"".join(parts)
 
 

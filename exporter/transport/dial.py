@@ -1,22 +1,21 @@
-"""Opens a connection: name, address after address, TLS; each phase stamped apart."""
+"""Opens a connection: name, address after address, the tunnel of a proxy, TLS; each phase stamped apart."""
 
 import asyncio
 import errno
 import ssl
 from collections.abc import Sequence
 from time import perf_counter
+from typing import NamedTuple
 
-from exporter.model.endpoint import Endpoint
+from exporter.model.endpoint import Endpoint, Proxy
 from exporter.model.failure import Failure, Reason
 from exporter.transport.account import Account
 from exporter.transport.alarm import Alarm, Timers
-from exporter.transport.connection import Connection
-from exporter.transport.faults import SHORTAGE, Stage, failure_of
+from exporter.transport.connection import Connection, Reader
+from exporter.transport.faults import SHORTAGE, SHORTAGE_PAUSE, Stage, failure_of
+from exporter.transport.proxy import tunnel
 from exporter.transport.resolve import Resolver
 from exporter.transport.tls import Contexts, Session
-
-#: Seconds until opening is tried again when we are out of descriptors.
-_SHORTAGE_PAUSE = 0.05
 
 
 class Dialler:
@@ -33,26 +32,34 @@ class Dialler:
         """The TLS context in force for an endpoint; None without TLS. Raises `Failure(tls)`."""
         return self._contexts.get(endpoint.tls, alpn_of(endpoint)) if endpoint.secure else None
 
-    async def dial(self, endpoint: Endpoint, account: Account, until: float, addresses: Sequence[str]) -> Connection:
+    async def dial(
+        self,
+        endpoint: Endpoint,
+        account: Account,
+        until: float,
+        addresses: Sequence[str],
+        reader: Reader | None = None,
+        *,
+        through: bool = False,
+    ) -> Connection:
         """An open connection, handshake done. The caller's alarm rings at `until`. Raises `Failure`.
 
-        `addresses` are connected to without a look-up, which is for when there are none.
+        `addresses` are connected to without a look-up, which is for when there are none; with a proxy they are the
+        proxy's. `reader` is for peers that may speak first. A proxy passes requests on, unless TLS, or the caller,
+        needs a connection that leads `through` it.
         """
-        loop = asyncio.get_running_loop()
         account.stage = Stage.LOOKUP
         context = self.context_of(endpoint)
-        now = perf_counter()
-        account.begin(now)
-        if not addresses:
-            found = await self._resolver.resolve(endpoint.host, endpoint.port)
-            addresses = found.addresses
-            if found.ended > found.began:
-                account.phase("dns", found.ended - found.began)
-        account.stage = Stage.CONNECT
-        if len(addresses) == 1:
-            connection = await self._open(loop, endpoint, addresses[0], account, context)
+        account.begin(perf_counter())
+        if endpoint.proxy is None:
+            hop = _Hop(endpoint, endpoint.host, endpoint.connect_port, context, reader)
+            connection = await self._reach(hop, account, until, addresses)
         else:
-            connection = await self._connect(loop, endpoint, addresses, account, context, until)
+            account.proxy = endpoint.proxy.name
+            connection = await self._reach_proxy(endpoint, endpoint.proxy, account, until, addresses)
+            if through or context is not None:
+                beyond = await self._pass(connection, endpoint, endpoint.proxy, account)
+                connection.go_on(None if context is None else _session(context, endpoint), reader, beyond)
         if context is not None:
             account.stage = Stage.HANDSHAKE
             began = perf_counter()
@@ -68,25 +75,42 @@ class Dialler:
         account.stage = Stage.EXCHANGE
         return connection
 
-    async def _connect(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        endpoint: Endpoint,
-        addresses: Sequence[str],
-        account: Account,
-        context: ssl.SSLContext | None,
-        until: float,
+    async def _reach_proxy(
+        self, endpoint: Endpoint, proxy: Proxy, account: Account, until: float, addresses: Sequence[str]
     ) -> Connection:
+        try:
+            return await self._reach(_Hop(endpoint, proxy.host, proxy.port, None, None), account, until, addresses)
+        except Failure as failure:
+            failure.detail = f"proxy {proxy.name}: {failure.detail}"
+            raise
+
+    async def _pass(self, connection: Connection, endpoint: Endpoint, proxy: Proxy, account: Account) -> bytes:
+        account.stage = Stage.TUNNEL
+        try:
+            seconds, beyond = await tunnel(connection, endpoint, proxy)
+        except BaseException:
+            connection.abort()
+            raise
+        account.phase("connect", seconds)
+        return beyond
+
+    async def _reach(self, hop: "_Hop", account: Account, until: float, addresses: Sequence[str]) -> Connection:
+        if not addresses:
+            found = await self._resolver.resolve(hop.host, hop.port)
+            addresses = found.addresses
+            if found.ended > found.began:
+                account.phase("dns", found.ended - found.began)
+        account.stage = Stage.CONNECT
         left = len(addresses)
         for address in addresses:
             left -= 1
             if not left:
-                return await self._open(loop, endpoint, address, account, context)
+                return await self._open(hop, address, account)
             # Every address gets its share of the time; the last one all that is left.
             now = perf_counter()
             alarm = Alarm(self.timers, now + (until - now) / (left + 1))
             try:
-                return await self._open(loop, endpoint, address, account, context)
+                return await self._open(hop, address, account)
             except Failure:
                 continue
             except asyncio.CancelledError:
@@ -96,28 +120,22 @@ class Dialler:
                 alarm.off()
         raise Failure(Reason.DNS, "the name has no address")
 
-    async def _open(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        endpoint: Endpoint,
-        address: str,
-        account: Account,
-        context: ssl.SSLContext | None,
-    ) -> Connection:
+    async def _open(self, hop: "_Hop", address: str, account: Account) -> Connection:
+        loop = asyncio.get_running_loop()
+        endpoint, context = hop.endpoint, hop.context
         account.address = address
         while True:
-            session = None if context is None else Session(context, endpoint.tls.server_name or endpoint.host)
-            connection = Connection(loop, session)
+            connection = Connection(loop, None if context is None else _session(context, endpoint), hop.reader)
             began = perf_counter()
             try:
                 if endpoint.scheme == "unix":
                     await loop.create_unix_connection(lambda: connection, address)  # noqa: B023
                 else:
-                    await loop.create_connection(lambda: connection, address, endpoint.port)  # noqa: B023
+                    await loop.create_connection(lambda: connection, address, hop.port)  # noqa: B023
             except OSError as error:
                 connection.abort()
                 if error.errno in SHORTAGE:
-                    await asyncio.sleep(_SHORTAGE_PAUSE)
+                    await asyncio.sleep(SHORTAGE_PAUSE)
                     continue
                 failure = failure_of(error, Stage.CONNECT)
                 if failure is None:
@@ -132,6 +150,21 @@ class Dialler:
             return connection
 
 
+class _Hop(NamedTuple):
+    """What is connected to first on the way to an endpoint: the endpoint itself, or its proxy."""
+
+    endpoint: Endpoint
+    host: str
+    port: int
+    context: ssl.SSLContext | None
+    reader: Reader | None
+
+
+def _session(context: ssl.SSLContext, endpoint: Endpoint) -> Session:
+    # The zone of a link-local address means nothing to anybody else.
+    return Session(context, endpoint.tls.server_name or endpoint.host.partition("%")[0])
+
+
 def os_detail(error: OSError) -> str:
     """A socket error in words, without the loops' varying texts around it."""
     code = error.errno
@@ -141,5 +174,5 @@ def os_detail(error: OSError) -> str:
 
 
 def alpn_of(endpoint: Endpoint) -> str:
-    """What is offered in the handshake: gRPC servers refuse anything but h2."""
-    return "h2" if endpoint.scheme == "grpcs" else "http/1.1"
+    """What is offered in the handshake, `""` for nothing: gRPC servers refuse anything but h2."""
+    return {"grpcs": "h2", "tcp": ""}.get(endpoint.scheme, "http/1.1")

@@ -18,12 +18,15 @@ class Stage(StrEnum):
 
     LOOKUP = "look-up"
     CONNECT = "connect"
+    TUNNEL = "tunnel"
     HANDSHAKE = "handshake"
     EXCHANGE = "exchange"
 
 
-#: Our own shortage of descriptors: says nothing about the peer, so opening is tried again until the deadline.
+#: Our own shortage of descriptors: says nothing about the peer, so opening is tried again until the deadline, each
+#: time after a pause (seconds).
 SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE})
+SHORTAGE_PAUSE = 0.05
 
 # OpenSSL's X509_V_ERR_* codes, as SSLCertVerificationError.verify_code has them.
 _EXPIRED = 10
@@ -86,6 +89,18 @@ def failure_of(error: BaseException, stage: Stage) -> Failure | None:
         if row.matches(error, stage):
             return Failure(row.reason, _detail(error, stage))
     return None
+
+
+def unopened(stage: Stage, address: str, proxy: str = "") -> Failure:
+    """What it means that the deadline came while a connection was being opened, to a `proxy` where there is one."""
+    at = f"proxy {proxy}: " if proxy else ""
+    if stage is Stage.LOOKUP:
+        return Failure(Reason.DNS, f"{at}the look-up of the name did not end in time")
+    if stage is Stage.CONNECT:
+        return Failure(Reason.CONNECT_TIMEOUT, f"{at}{address}: no connection in time")
+    if stage is Stage.TUNNEL:
+        return Failure(Reason.CONNECT_TIMEOUT, f"{at}no connection to the target in time")
+    return Failure(Reason.TIMEOUT, "the TLS handshake did not end in time")
 
 
 def _detail(error: BaseException, stage: Stage) -> str:

@@ -1,27 +1,40 @@
 """The instrument: one attempt's HTTP/1.1 conversation under one deadline, every phase accounted."""
 
 import asyncio
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from exporter.contracts import Response
-from exporter.model.endpoint import Endpoint
+from exporter.contracts import Reply, Response
+from exporter.model.endpoint import Endpoint, SigV4
 from exporter.model.failure import Failure, Reason
 from exporter.model.observation import Measurement
+from exporter.model.stream import TokenEvent
 from exporter.transport import auth, content
 from exporter.transport.account import Account
 from exporter.transport.alarm import Alarm, Timers
 from exporter.transport.connection import Connection
+from exporter.transport.credentials import Credential, Credentials
 from exporter.transport.dial import Dialler
-from exporter.transport.faults import Stage
+from exporter.transport.faults import Stage, unopened
 from exporter.transport.message import Answer
 from exporter.transport.pool import Key, Pool
+from exporter.transport.proxy import failure_told
 from exporter.transport.redirect import MAX_HOPS, follow, is_redirect
 from exporter.transport.request import Outgoing
 from exporter.transport.stream import StreamContext
 
+if TYPE_CHECKING:
+    from exporter.transport.grpc import Unary
+
 _Headers = Sequence[tuple[str, str]]
+
+#: Where prepared requests to other ports of a target's server lie in its memory.
+_BESIDE = "transport.beside "
+
+
+#: The gRPC status that stands for 401.
+_UNAUTHENTICATED = 16
 
 
 class HttpExchange:
@@ -32,8 +45,8 @@ class HttpExchange:
     """
 
     __slots__ = (
-        "deadline", "memory", "_account", "_answer", "_connection", "_dialler", "_endpoint", "_hidden", "_keep",
-        "_outgoing", "_pool", "_t0", "_trace_id",
+        "deadline", "memory", "on_token", "_account", "_answer", "_beside", "_connection", "_credentials", "_dialler",
+        "_endpoint", "_hidden", "_keep", "_outgoing", "_passing", "_pool", "_t0", "_trace_id", "_unary",
     )  # fmt: skip
 
     def __init__(
@@ -45,10 +58,12 @@ class HttpExchange:
         trace_id: str,
         memory: MutableMapping[str, Any],
         keep: Key | None,
+        credentials: Credentials,
     ) -> None:
         endpoint = outgoing.endpoint
         self.deadline = deadline
         self.memory = memory
+        self.on_token: Callable[[TokenEvent], None] | None = None
         self._endpoint = endpoint
         self._trace_id = trace_id
         self._outgoing = outgoing
@@ -58,8 +73,12 @@ class HttpExchange:
         self._account = Account()
         self._answer: Answer | None = None
         self._connection: Connection | None = None
+        self._credentials = credentials
         self._hidden: set[str] = set()
+        self._passing: set[str] = set()
+        self._beside: dict[str | int, HttpExchange] = {}
         self._t0 = 0.0
+        self._unary: Unary | None = None
 
     async def request(
         self,
@@ -87,12 +106,54 @@ class HttpExchange:
         """Send a request and hand the answer over once its head is there."""
         return StreamContext(self, method, path, headers, body)
 
+    async def call(
+        self, method: str, message: bytes, *, metadata: _Headers = (), timeout: float | None = None
+    ) -> Reply:
+        """A unary gRPC call."""
+        if isinstance(self._endpoint.auth, SigV4):
+            raise Failure(Reason.AUTH, "gRPC calls cannot be signed with sigv4")
+        until = self.deadline if timeout is None else min(self.deadline, perf_counter() + timeout)
+        if self._unary is None:
+            from exporter.transport.grpc import Unary  # for those alone who have such a target
+
+            self._unary = Unary(self._outgoing, self._dialler, self._pool, self._account, self._trace_id, self._keep)
+        settings = self._outgoing.deferred
+        if settings is None:
+            return await self._unary.call(method, message, metadata, until, self._hidden)
+        asked = self._outgoing.asked("POST", method, metadata, message, self._hidden)
+        mark = self._account.mark()
+        credential = await self._credentials.obtain(settings, asked, until)
+        reply = await self._unary.call(method, message, metadata, until, self._hidden, credential)
+        status = 401 if reply.code == _UNAUTHENTICATED else 200
+        renewed = await self._credentials.renew(settings, credential, status, asked, until)
+        if renewed is None:
+            return reply
+        self._account.reset(mark)  # as in _send
+        return await self._unary.call(method, message, metadata, until, self._hidden, renewed)
+
+    def beside(self, where: str | int) -> "HttpExchange":
+        """A conversation with another port of the same server, on the same account and without the credentials."""
+        known = self._beside.get(where)
+        if known is None:
+            key = f"{_BESIDE}{where}"
+            outgoing = self.memory.get(key)
+            if outgoing is None or outgoing.made_for is not self._endpoint:
+                outgoing = self.memory[key] = self._outgoing.beside(where)
+            known = HttpExchange(
+                outgoing, self._dialler, self._pool, self.deadline, self._trace_id, self.memory, None, self._credentials
+            )
+            known._account, known._hidden = self._account, self._hidden
+            self._beside[where] = known
+        return known
+
     async def connect(self) -> None:
         """Open a connection, TLS included, and close it."""
         account = self._account
         alarm = self._alarm(self.deadline)
         try:
-            connection = await self._dialler.dial(self._endpoint, account, self.deadline, self._outgoing.addresses)
+            connection = await self._dialler.dial(
+                self._endpoint, account, self.deadline, self._outgoing.addresses, through=True
+            )
         except asyncio.CancelledError:
             if alarm.rang():
                 raise self._late() from None
@@ -112,10 +173,14 @@ class HttpExchange:
 
     def redact(self, text: str) -> str:
         """`text` without the credentials this exchange sent, whole or cut short."""
-        return auth.redact(text, self._hidden) if self._hidden else text
+        return auth.redact(text, self._hidden | self._passing) if self._hidden else text
 
     async def close(self) -> None:
         """Give up whatever is still open, or keep it for the next run where that was asked for."""
+        for other in self._beside.values():
+            await other.close()
+        if self._unary is not None:
+            self._unary.close(self._hidden)
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -208,7 +273,39 @@ class HttpExchange:
     async def _send(
         self, method: str, path: str, headers: _Headers, body: bytes | None, until: float, streaming: bool
     ) -> Answer:
-        data = self._outgoing.head(method, path, headers, body, self._trace_id, self._hidden)
+        settings = self._outgoing.deferred
+        if settings is None:
+            return await self._ask(method, path, headers, body, until, streaming)
+        asked = self._outgoing.asked(method, path, headers, body, self._hidden)
+        mark = self._account.mark()
+        credential = await self._credentials.obtain(settings, asked, until)
+        answer = await self._ask(method, path, headers, body, until, streaming, credential)
+        try:
+            renewed = await self._credentials.renew(settings, credential, answer.status, asked, until)
+        except Failure:
+            if not answer.booked:
+                self._give_up()
+            raise
+        if renewed is None:
+            return answer
+        # That the credential was too old is not the target's fault: the refused request leaves no trace.
+        self._give_up()
+        self._account.reset(mark)
+        return await self._ask(method, path, headers, body, until, streaming, renewed)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        headers: _Headers,
+        body: bytes | None,
+        until: float,
+        streaming: bool,
+        credential: Credential | None = None,
+    ) -> Answer:
+        data = self._outgoing.head(method, path, headers, body, self._trace_id, self._hidden, credential)
+        if credential is not None:
+            self._passing.update(credential.passing)
         if body:
             data += body
         self._answer = None
@@ -226,6 +323,9 @@ class HttpExchange:
             raise
         finally:
             alarm.off()
+        if self._outgoing.relayed and (failure := failure_told(self._endpoint, answer.status, answer.headers)):
+            self._give_up()
+            raise failure
         if not streaming:
             self.settle(answer)
         return answer
@@ -235,7 +335,7 @@ class HttpExchange:
         account, max_body = self._account, self._endpoint.max_body
         connection = self._connection
         if connection is None and self._keep is not None:
-            connection = self._pool.take(self._keep, self._made_by())
+            connection = self._pool.take(self._keep, self._made_by(), Connection)
         while True:
             reused = connection is not None and connection.usable
             if connection is None or not reused:
@@ -271,13 +371,9 @@ class HttpExchange:
 
     def _late(self) -> Failure:
         """What it means that the deadline came now."""
-        stage, answer = self._account.stage, self._answer
-        if stage is Stage.LOOKUP:
-            return Failure(Reason.DNS, "the look-up of the name did not end in time")
-        if stage is Stage.CONNECT:
-            return Failure(Reason.CONNECT_TIMEOUT, f"{self._account.address}: no connection in time")
-        if stage is Stage.HANDSHAKE:
-            return Failure(Reason.TIMEOUT, "the TLS handshake did not end in time")
+        account, answer = self._account, self._answer
+        if account.stage is not Stage.EXCHANGE:
+            return unopened(account.stage, account.address, account.proxy)
         if answer is None or not answer.raw_bytes:
             return Failure(Reason.TIMEOUT, "no answer in time")
         if not answer.head:

@@ -1,8 +1,8 @@
 """Connections kept from one run to the next, one per key, for those who asked for it."""
 
+from collections.abc import Callable
 from time import perf_counter
-
-from exporter.transport.connection import Connection
+from typing import Any, Protocol, TypeVar
 
 Key = tuple[str, str]
 
@@ -11,16 +11,32 @@ MAX_IDLE = 900.0
 _SWEEP = 60.0
 
 
+class Kept(Protocol):
+    """What can be kept: a connection, whatever it is spoken over."""
+
+    on_lost: Callable[[Any], None] | None  #: called with it when it turns out to be dead
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request may be sent."""
+
+    def abort(self) -> None:
+        """Drop it at once."""
+
+
+_Kind = TypeVar("_Kind", bound=Kept)
+
+
 class Pool:
     """At most one idle connection per key. What made it (endpoint, context, credentials) must still be in force."""
 
     __slots__ = ("_idle", "_swept")
 
     def __init__(self) -> None:
-        self._idle: dict[Key, tuple[Connection, object, float]] = {}
+        self._idle: dict[Key, tuple[Kept, object, float]] = {}
         self._swept = perf_counter()
 
-    def put(self, key: Key, connection: Connection, made_by: object) -> None:
+    def put(self, key: Key, connection: Kept, made_by: object) -> None:
         """Keep a connection whose answer is complete."""
         self.drop(key)
         now = perf_counter()
@@ -31,17 +47,18 @@ class Pool:
             for old in [other for other, entry in self._idle.items() if now - entry[2] > MAX_IDLE]:
                 self.drop(old)
 
-    def take(self, key: Key, made_by: object) -> Connection | None:
-        """The kept connection, if it is alive and made of the same things; it leaves the pool."""
+    def take(self, key: Key, made_by: object, kind: type[_Kind]) -> _Kind | None:
+        """The kept connection, if it is alive, of this kind and made of the same things; it leaves the pool."""
         entry = self._idle.pop(key, None)
         if entry is None:
             return None
         connection, made_by_then, since = entry
         connection.on_lost = None
-        if not connection.usable or made_by_then != made_by or perf_counter() - since > MAX_IDLE:
-            connection.abort()
-            return None
-        return connection
+        fit = connection.usable and made_by_then == made_by and perf_counter() - since <= MAX_IDLE
+        if fit and isinstance(connection, kind):
+            return connection
+        connection.abort()
+        return None
 
     def drop(self, key: Key) -> None:
         """Close what is kept under a key, if anything."""
@@ -58,7 +75,7 @@ class Pool:
     def __len__(self) -> int:
         return len(self._idle)
 
-    def _lost(self, key: Key, connection: Connection) -> None:
+    def _lost(self, key: Key, connection: Kept) -> None:
         entry = self._idle.get(key)
         if entry is not None and entry[0] is connection:
             del self._idle[key]

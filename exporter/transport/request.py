@@ -1,12 +1,15 @@
 """What goes out: the head of a request, and everything of it that an endpoint's settings decide once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import getrandbits
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from exporter.model.endpoint import Endpoint
+from exporter.model.endpoint import Endpoint, Obtained, Standing
 from exporter.model.failure import Failure, Reason
 from exporter.transport import auth, secrets
+from exporter.transport.credentials import Asked, Credential
+from exporter.transport.proxy import authority_of
 from exporter.transport.resolve import is_literal
 
 #: Framing is ours alone: a second opinion on it is how requests are smuggled.
@@ -19,31 +22,53 @@ _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _MAX_BEGUN = 16
 
 
-def _line(method: str, path: str) -> str:
+#: What stands in the way may write it anew, so a signature must not cover it.
+_UNSIGNED = frozenset({"accept-encoding", "user-agent"})
+
+#: Headers by lower-case name: the name as it is written, and the value.
+Fields = dict[str, tuple[str, str]]
+
+
+def _escaped(path: str) -> str:
     if not path.isascii() or not path.isprintable() or " " in path:
-        path = quote(path, safe="/?#[]@!$&'()*+,;=:%-._~")
-    return f"{method} {path} HTTP/1.1\r\n"
+        return quote(path, safe="/?#[]@!$&'()*+,;=:%-._~")
+    return path
 
 
 class Outgoing:
     """Requests to one endpoint. Header values of the endpoint are read at each request, and remembered to be hidden."""
 
-    __slots__ = ("addresses", "endpoint", "origin", "_begun", "_bare", "_defaults")
+    __slots__ = (
+        "addresses", "deferred", "endpoint", "made_for", "origin", "relayed", "_begun", "_bare", "_defaults", "_whole",
+    )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, user_agent: str) -> None:
         self.endpoint = endpoint
+        #: Whose settings it was made from: the endpoint itself, or the one it stands beside.
+        self.made_for = endpoint
         #: What redirects must not leave; a socket file is spoken to as http://localhost.
         self.origin = f"{'https' if endpoint.secure else 'http'}://{endpoint.authority}"
-        #: Where to connect without a look-up; empty when the host is a name.
+        #: Where to connect without a look-up, a proxy where there is one; empty when the host is a name.
         self.addresses = endpoint.addresses
-        if not self.addresses and (endpoint.scheme == "unix" or is_literal(endpoint.host)):
+        if endpoint.proxy is not None:
+            self.addresses = (endpoint.proxy.host,) if is_literal(endpoint.proxy.host) else ()
+        elif not self.addresses and (endpoint.scheme == "unix" or is_literal(endpoint.host)):
             self.addresses = (endpoint.host,)
+        #: The credential, where it has to be obtained for each request.
+        self.deferred = endpoint.auth if isinstance(endpoint.auth, Obtained) else None
+        #: Whether a proxy passes requests on; it is then told the whole url, else it gives us a tunnel.
+        self.relayed = endpoint.proxy is not None and endpoint.scheme == "http"
+        self._whole = ""
+        if self.relayed:
+            self._whole = f"http://{authority_of(endpoint)}" if endpoint.addresses else self.origin
         self._defaults = {
             "host": ("Host", endpoint.authority),
             "user-agent": ("User-Agent", user_agent),
             "accept-encoding": ("Accept-Encoding", "identity"),
         }
         self._bare = not endpoint.headers and endpoint.auth is None
+        if endpoint.proxy is not None and endpoint.proxy.auth is not None:
+            self._bare = False
         # (method, path) -> request line and own headers up to the trace id, for requests that add nothing to them.
         self._begun: dict[tuple[str, str], str] = {}
 
@@ -55,16 +80,20 @@ class Outgoing:
         body: bytes | None,
         trace_id: str,
         hidden: set[str],
+        credential: Credential | None = None,
     ) -> bytes:
         """The request up to its body. Credentials it holds are added to `hidden`.
 
-        The operator's headers replace our own of the same name, the probe's replace the endpoint's, and the
-        credential replaces all. Raises `Failure(auth)` when a secret cannot be read.
+        `credential` is the one that was obtained, where the endpoint's has to be. Raises `Failure(auth)` when a secret
+        cannot be read.
         """
         if self._bare and not headers:
             begun = self._begun.get((method, path)) or self._begin(method, path)
         else:
-            begun = f"{_line(method, path)}{self._custom(headers, hidden)}traceparent: 00-"
+            fields = self.fields(headers, hidden, credential)
+            if self._whole and (let := auth.proxy_header_of(self.endpoint.proxy)) is not None:
+                fields[let[0].lower()] = let
+            begun = f"{self._line(method, path)}{_lines(fields)}traceparent: 00-"
         if body is not None:
             end = f"Content-Length: {len(body)}\r\n\r\n"
         elif method in _WITH_BODY:
@@ -73,34 +102,92 @@ class Outgoing:
             end = "\r\n"
         return f"{begun}{trace_id}-{getrandbits(64) or 1:016x}-01\r\n{end}".encode()
 
-    def _begin(self, method: str, path: str) -> str:
-        own = "".join(f"{name}: {value}\r\n" for name, value in self._defaults.values())
-        begun = f"{_line(method, path)}{own}traceparent: 00-"
-        if len(self._begun) < _MAX_BEGUN:  # paths may be made up per request
-            self._begun[method, path] = begun
-        return begun
+    def beside(self, where: str | int) -> "Outgoing":
+        """Requests to another port of the same server: its TLS and limits, none of its credentials."""
+        host, port, secure = self._place(where)
+        endpoint = replace(
+            self.endpoint,
+            scheme="https" if secure else "http",
+            host=host,
+            port=port,
+            path="",
+            query="",
+            auth=None,
+            headers=(),
+            # One replica of many is asked at its own address there too.
+            addresses=self.endpoint.addresses if host == self.endpoint.host else (),
+            address_port=0,
+        )
+        outgoing = Outgoing(endpoint, self._defaults["user-agent"][1])
+        outgoing.made_for = self.endpoint
+        return outgoing
 
-    def _custom(self, headers: Sequence[tuple[str, str]], hidden: set[str]) -> str:
+    def _place(self, where: str | int) -> tuple[str, int, bool]:
+        """Host, port and whether it is TLS."""
+        if isinstance(where, int):
+            if self.endpoint.scheme == "unix":
+                raise Failure(Reason.CONNECT, f"port {where}: a socket file has no other ports")
+            return self.endpoint.host, where, self.endpoint.secure
+        parts = urlsplit(where)
+        secure = parts.scheme == "https"
+        return parts.hostname or "", parts.port or (443 if secure else 80), secure
+
+    def fields(
+        self, headers: Sequence[tuple[str, str]], hidden: set[str], credential: Credential | None = None
+    ) -> Fields:
+        """Every header of a request to the endpoint but those of framing and tracing; credentials go to `hidden`, too.
+
+        The operator's headers replace our own of the same name, the probe's replace the endpoint's, and the
+        credential replaces all. Raises `Failure(auth)` when a secret cannot be read.
+        """
         endpoint = self.endpoint
         chosen = dict(self._defaults)
         for name, secret in endpoint.headers:
             self._add(chosen, name, secrets.read(secret), hidden)
         for name, value in headers:
             self._add(chosen, name, value, hidden)
-        if endpoint.auth is not None:
+        if credential is not None:
+            chosen.update({name.lower(): (name, value) for name, value in credential.headers})
+            hidden.update(credential.values)
+        elif isinstance(endpoint.auth, Standing):
             name, value = auth.header_of(endpoint.auth)
             hidden.update(auth.values_of(endpoint.auth))
             chosen[name.lower()] = (name, value)
-        text = "".join(f"{name}: {value}\r\n" for name, value in chosen.values())
-        if text.count("\n") != len(chosen) or text.count("\r") != len(chosen) or "\0" in text:
-            raise Failure(Reason.AUTH, "a header value holds a control character")
-        return text
+        if endpoint.proxy is not None and endpoint.proxy.auth is not None:
+            hidden.update(auth.values_of(endpoint.proxy.auth))
+        return chosen
+
+    def asked(
+        self, method: str, path: str, headers: Sequence[tuple[str, str]], body: bytes | None, hidden: set[str]
+    ) -> Asked:
+        """A request as the one who makes its credential has to know it."""
+        fields = self.fields(headers, hidden)
+        covered = [pair for name, pair in fields.items() if name not in _UNSIGNED]
+        return Asked(method, self.origin + _escaped(path), covered, body)
+
+    def _line(self, method: str, path: str) -> str:
+        return f"{method} {self._whole}{_escaped(path)} HTTP/1.1\r\n"
+
+    def _begin(self, method: str, path: str) -> str:
+        begun = f"{self._line(method, path)}{_lines(self._defaults)}traceparent: 00-"
+        if len(self._begun) < _MAX_BEGUN:  # paths may be made up per request
+            self._begun[method, path] = begun
+        return begun
 
     @staticmethod
-    def _add(chosen: dict[str, tuple[str, str]], name: str, value: str, hidden: set[str]) -> None:
+    def _add(chosen: Fields, name: str, value: str, hidden: set[str]) -> None:
         key = name.lower()
         if key in _FRAMING:
             return
         chosen[key] = (name, value)
         if key not in _PUBLIC:
             hidden.add(value)
+            if key == "authorization":  # a server may repeat the credential without its scheme
+                hidden.add(value.rpartition(" ")[2])
+
+
+def _lines(fields: Fields) -> str:
+    text = "".join(f"{name}: {value}\r\n" for name, value in fields.values())
+    if text.count("\n") != len(fields) or text.count("\r") != len(fields) or "\0" in text:
+        raise Failure(Reason.AUTH, "a header value holds a control character")
+    return text

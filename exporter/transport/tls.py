@@ -70,7 +70,8 @@ def _build(tls: Tls, alpn: str) -> ssl.SSLContext:
         context.load_verify_locations(cafile=tls.ca_file)
     elif not tls.insecure_skip_verify:
         context.load_default_certs()
-    context.set_alpn_protocols([alpn])
+    if alpn:
+        context.set_alpn_protocols([alpn])
     return context
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from exporter.ledger import ProbeRecord, TargetRecord
+from exporter.ledger import ProbeRecord, Replicas, TargetRecord
+from exporter.model.cost import Balance
 from exporter.model.result import Past
+from exporter.web import replicas
 from exporter.web.connection import patience
 from exporter.web.doors import Doors
 from exporter.web.selection import select, wanted
@@ -39,10 +41,11 @@ class Api:
         chosen = await select(self._ledger, wanted(request.query.get("state", ""), request.query.get("q", "")))
         await response.prepare(request)
         states = {state: chosen.counts[state] for state in chosen.counts}
-        head = json.dumps({"total": chosen.counts.total(), "states": states})
+        total, balance = chosen.counts.total(), budget(self._ledger.own.balance)
+        head = json.dumps({"total": total, "states": states, "budget": balance})
         parts, size, mark = [f'{head[:-1]}, "targets": ['], 0, ""
         async for record in unhurried(chosen.records):
-            parts.append(mark + json.dumps(target(record)))
+            parts.append(mark + json.dumps(target(record, replicas.of(record, self._ledger))))
             size, mark = size + len(parts[-1]), ",\n"
             if size > 16 * 1024:
                 await response.write("".join(parts).encode())
@@ -50,18 +53,29 @@ class Api:
         await response.write("".join([*parts, "]}\n"]).encode())
 
     async def target(self, request: web.Request) -> web.Response:
-        """One target, with its recent runs."""
-        record = self._ledger.targets.get(request.match_info["target"])
-        if record is None:
+        """One target, with its recent runs; of one that is several servers, how they are together and each of them."""
+        name = request.match_info["target"]
+        record, group = self._ledger.targets.get(name), self._ledger.groups.get(name)
+        if record is not None:
+            shown = target(record, replicas.of(record, self._ledger), recent=True)
+        elif group is not None:
+            shown = replicas.values(group)
+            shown["replicas"] = [target(each, group) for each in group.members.values()]
+        else:
             return web.Response(status=404, text='{"error": "no such target"}\n', headers=_JSON)
-        return web.Response(text=json.dumps(target(record, recent=True)) + "\n", headers=_JSON)
+        return web.Response(text=json.dumps(shown) + "\n", headers=_JSON)
 
 
-def target(record: TargetRecord, *, recent: bool = False) -> dict[str, Any]:
-    """One target as plain values; `recent` adds its probes' last runs, the failed ones apart."""
+def target(record: TargetRecord, group: Replicas | None = None, *, recent: bool = False) -> dict[str, Any]:
+    """One target as plain values; `recent` adds its probes' last runs, the failed ones apart. `group` is that of a
+    replica.
+    """
     watched, verdict = record.target, record.verdict
     return {
         "name": watched.name,
+        "group": watched.group or None,
+        "address": watched.address or None,
+        "odd": replicas.oddity(record, group) or None,
         "model": watched.model,
         "protocol": watched.protocol,
         "url": watched.endpoint.url,
@@ -75,7 +89,22 @@ def target(record: TargetRecord, *, recent: bool = False) -> dict[str, Any]:
         "info": dict(record.info),
         "metadata": {name: number if math.isfinite(number) else None for name, number in record.facts.items()},
         "certificate_not_after": stamp(record.certificate_not_after),
+        "maintenance_until": stamp(record.rests_until),
+        "budget": budget(record.balance),
         "probes": [_probe(name, probe, recent=recent) for name, probe in record.probes.items()],
+    }
+
+
+def budget(balance: Balance | None) -> dict[str, Any] | None:
+    """Where a budget stands; None where there is none. A limit that it does not have is null."""
+    if balance is None:
+        return None
+    return {
+        "limit_tokens": balance.allowance.tokens,
+        "remaining_tokens": balance.remaining_tokens,
+        "limit_requests": balance.allowance.requests,
+        "remaining_requests": balance.remaining_requests,
+        "until": stamp(balance.until),
     }
 
 
@@ -95,6 +124,7 @@ def _probe(name: str, probe: ProbeRecord, *, recent: bool) -> dict[str, Any]:
         "timeout_seconds": probe.job.schedule.timeout,
         "duration_seconds": probe.last_duration,
         "phase_seconds": dict(probe.phases),
+        "server_seconds": dict(probe.server_seconds),
         "ttft_seconds": dict(stream.ttft) if stream else {},
         "stream_outcome": stream.outcome if stream else None,
         "output_tokens_per_second": probe.tokens_per_second,

@@ -7,6 +7,7 @@ from typing import Protocol
 from exporter.ledger import Ledger
 from exporter.metrics.exposition import Exposition
 from exporter.model.job import Job
+from exporter.model.maintenance import Announced, Wish
 from exporter.model.result import Result
 
 
@@ -44,6 +45,8 @@ class Doors:
     - `resolve(host)`: the addresses of a name, in the order to try; raises `Failure` or OSError.
     - `run(job)`: one run at once, outside schedule and ledger, bounded by the job's own schedule; never raises for
       what a target did.
+    - `announced()`: the maintenances that were announced and go on; `announce(wish)` lets one begin, None when there
+      are too many; `withdraw(id)` ends one, False when there is none of that id.
     """
 
     ledger: Ledger
@@ -57,3 +60,6 @@ class Doors:
     jobs_found: Callable[[Result], Sequence[Job]]
     resolve: Callable[[str], Awaitable[Sequence[str]]]
     run: Callable[[Job], Awaitable[Result]]
+    announced: Callable[[], Sequence[Announced]]
+    announce: Callable[[Wish], Announced | None]
+    withdraw: Callable[[str], bool]

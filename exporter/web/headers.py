@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 #: Methods any path of ours knows.
-METHODS = ("GET", "HEAD", "POST")
+METHODS = ("GET", "HEAD", "POST", "DELETE")
 
 _HEADERS = {
     "Content-Security-Policy": (

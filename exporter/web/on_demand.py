@@ -110,17 +110,21 @@ class OnDemandProbe:
         jobs = [_bounded(job, budget) for job in jobs]
         longest = max(job.schedule.timeout for job in jobs)
         began = time.perf_counter()
-        try:
-            async with asyncio.timeout(longest):
-                found = [place.host] if place.address is not None else await self._doors.resolve(place.host)
-        except (Failure, OSError) as error:  # TimeoutError is an OSError
-            if not configured and not any(rule.network is None and rule.may_cover(place) for rule in rules):
-                raise _denied(place) from None  # no address, and the name alone is not allowed
-            detail = error.detail if isinstance(error, Failure) else ""
-            return [_unasked(job, began, Reason.DNS, detail or "the name was not resolved") for job in jobs]
-        addresses = admission.usable(place, found, rules, configured=configured)
-        if not addresses:
-            raise _denied(place)
+        named = configured or any(rule.network is None and rule.may_cover(place) for rule in rules)
+        if named and place.address is None and all(job.target.endpoint.proxy is not None for job in jobs):
+            addresses: tuple[str, ...] = ()  # the name alone is allowed, and it is for the proxy to look it up
+        else:
+            try:
+                async with asyncio.timeout(longest):
+                    found = [place.host] if place.address is not None else await self._doors.resolve(place.host)
+            except (Failure, OSError) as error:  # TimeoutError is an OSError
+                if not named:
+                    raise _denied(place) from None  # no address, and the name alone is not allowed
+                detail = error.detail if isinstance(error, Failure) else ""
+                return [_unasked(job, began, Reason.DNS, detail or "the name was not resolved") for job in jobs]
+            addresses = admission.usable(place, found, rules, configured=configured)
+            if not addresses:
+                raise _denied(place)
         results = await self._all(jobs, addresses, began)
         # A target that nobody named a protocol for has only said what it is: now its probes are asked.
         asked = [_bounded(job, budget) for result in results for job in self._doors.jobs_found(result)]

@@ -1,7 +1,8 @@
 """The status page: every target at a glance, without scripts, rendered in slices beside the measuring."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -9,8 +10,10 @@ from urllib.parse import quote, urlencode
 from aiohttp import web
 
 from exporter import __version__
+from exporter.ledger import Replicas, TargetRecord
+from exporter.web import replicas
 from exporter.web.doors import Doors
-from exporter.web.rows import row
+from exporter.web.rows import TargetRow, budget, row
 from exporter.web.selection import Selection, Wanted, select, wanted
 from exporter.web.slices import unhurried
 from exporter.web.words import STATES
@@ -24,6 +27,14 @@ ROWS = 100
 AT_ONCE = 2
 #: Seconds after which a page that was asked to refresh by itself does.
 REFRESH = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What stands above the replicas of a target."""
+
+    name: str
+    words: str
 
 
 class StatusPage:
@@ -57,7 +68,7 @@ class StatusPage:
             kept = {name: value for name, value in (asked | changes).items() if value not in ("", 1)}
             return f"?{urlencode(kept)}" if kept else "?"
 
-        now = self._doors.ledger.wall()
+        now, balance = self._doors.ledger.wall(), self._doors.ledger.own.balance
         total = chosen.counts.total()
         return {
             "version": __version__,
@@ -74,8 +85,18 @@ class StatusPage:
             "page": page,
             "pages": pages,
             "ready": self._doors.ready(),
-            "rows": (row(record, now) for record in shown),
+            "rows": self._rows(shown, now),
+            "budget": budget(balance, now) if balance is not None else "",
         }
+
+    def _rows(self, shown: Sequence[TargetRecord], now: float) -> Iterator[tuple[Heading | None, TargetRow]]:
+        """Each row, and what stands above it where the replicas of a target begin."""
+        before: Replicas | None = None
+        for record in shown:
+            group = replicas.of(record, self._doors.ledger)
+            begins = group is not None and group is not before
+            yield Heading(group.name, replicas.summary(group)) if begins and group else None, row(record, now, group)
+            before = group
 
 
 def _number(text: str) -> int:

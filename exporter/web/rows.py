@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from exporter.ledger import RECENT, ProbeRecord, TargetRecord
+from exporter.ledger import RECENT, ProbeRecord, Replicas, TargetRecord
+from exporter.model.cost import Balance
 from exporter.model.failure import Status
 from exporter.model.state import State
 from exporter.model.stream import Channel
+from exporter.web import replicas
 from exporter.web.words import REASONS, STATES, age, latency, stamp
 
 #: A certificate is mentioned when it ends within this time, in seconds.
@@ -53,9 +55,10 @@ class ProbeRow:
 
 @dataclass(frozen=True, slots=True)
 class TargetRow:
-    """One target in words. `path` is the name with everything that needs it percent-encoded."""
+    """One target in words. `address` is empty unless it is one replica of many."""
 
     name: str
+    address: str
     model: str
     url: str
     protocol: str
@@ -73,12 +76,13 @@ class TargetRow:
     probes: tuple[ProbeRow, ...]
 
 
-def row(record: TargetRecord, now: float) -> TargetRow:
-    """One target as it is now; `now` is Unix time."""
+def row(record: TargetRecord, now: float, group: Replicas | None = None) -> TargetRow:
+    """One target as it is now; `now` is Unix time. Of a replica `group` holds the others too."""
     target, verdict, info = record.target, record.verdict, record.info
     main = _main(record)
     return TargetRow(
         name=target.name,
+        address=target.address,
         model=target.model,
         url=target.endpoint.url,
         protocol=target.protocol,
@@ -88,7 +92,7 @@ def row(record: TargetRecord, now: float) -> TargetRow:
         since=_moment(record.since, now),
         reason=": ".join(filter(None, (verdict.probe, REASONS[verdict.reason]))) if verdict.reason else "",
         detail=verdict.detail,
-        notes=tuple(_notes(record, now)),
+        notes=tuple(_notes(record, now, group)),
         latency=latency(main.last_duration) if main else "",
         latency_of=main.job.probe if main else "",
         first_token=latency(_first_token(record)),
@@ -100,7 +104,7 @@ def row(record: TargetRecord, now: float) -> TargetRow:
 def _main(record: TargetRecord) -> ProbeRecord | None:
     """The probe whose latency speaks for the target: a canary that ran, else any that ran."""
     ran = [probe for probe in record.probes.values() if probe.runs]
-    return next((probe for probe in ran if probe.job.kind.canary), ran[0] if ran else None)
+    return next((probe for probe in ran if probe.job.canary), ran[0] if ran else None)
 
 
 def _first_token(record: TargetRecord) -> float | None:
@@ -111,14 +115,30 @@ def _first_token(record: TargetRecord) -> float | None:
     return None
 
 
-def _notes(record: TargetRecord, now: float) -> Iterator[str]:
+def _notes(record: TargetRecord, now: float, group: Replicas | None) -> Iterator[str]:
+    if odd := replicas.oddity(record, group):
+        yield f"the odd one: {odd}"
     if record.state is State.UNKNOWN:
         yield STATES[State.UNKNOWN]
     if record.state is State.HEALTHY and not record.verdict.verified:
-        asked = any(probe.job.kind.canary for probe in record.probes.values())
+        asked = any(probe.job.canary for probe in record.probes.values())
         yield "no real request has confirmed it lately" if asked else "cheap checks only, no real request is made"
+    if record.rests_until is not None:
+        yield f"in maintenance for {age(max(0.0, record.rests_until - now))} more: nothing is asked, the state stays"
+    if record.balance is not None:
+        yield f"budget: {budget(record.balance, now)}"
     if record.certificate_not_after is not None and (left := record.certificate_not_after - now) < CERTIFICATE_NOTICE:
         yield f"certificate ends in {age(left)}" if left > 0 else f"certificate ended {age(-left)} ago"
+
+
+def budget(balance: Balance, now: float) -> str:
+    """What is left of a budget, in words."""
+    limits = (
+        ("tokens", balance.remaining_tokens, balance.allowance.tokens),
+        ("requests", balance.remaining_requests, balance.allowance.requests),
+    )
+    left = ", ".join(f"{left} of {limit} {what}" for what, left, limit in limits if limit is not None)
+    return f"{left} left for {age(max(0.0, balance.until - now))}"
 
 
 def _probe(name: str, probe: ProbeRecord, now: float) -> ProbeRow:

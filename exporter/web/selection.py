@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from exporter.ledger import Ledger, TargetRecord
 from exporter.model.state import State
+from exporter.web import replicas
 from exporter.web.slices import unhurried
 from exporter.web.words import STATES
 
@@ -37,13 +38,23 @@ def wanted(state: str, text: str) -> Wanted:
 
 
 async def select(ledger: Ledger, wish: Wanted) -> Selection:
-    """The targets that match, what needs a hand first, else in the order of the config."""
+    """The targets that match, what needs a hand first, else in the order of the config. Replicas stay together, in the
+    place of the one that needs it most.
+    """
     found = Selection()
     by_state: dict[State, list[TargetRecord]] = {state: [] for state in STATES}
+    groups: set[str] = set()
     async for record in unhurried(list(ledger)):
         found.counts[record.state] += 1
-        if wish.state in (None, record.state) and wish.matches(record):
-            by_state[record.state].append(record)
+        group = replicas.of(record, ledger)
+        if group is None:
+            place, records = record.state, [record]
+        elif group.name in groups:
+            continue
+        else:
+            groups.add(group.name)
+            place, records = replicas.worst(group), replicas.worst_first(group)
+        by_state[place] += [each for each in records if wish.state in (None, each.state) and wish.matches(each)]
     found.records = [record for records in by_state.values() for record in records]
     return found
 

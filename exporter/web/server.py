@@ -9,19 +9,20 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from exporter import log
-from exporter.ledger import TargetRecord
+from exporter.ledger import Replicas, TargetRecord
 from exporter.model.state import State
-from exporter.web import words
+from exporter.web import replicas, words
 from exporter.web.api import Api
 from exporter.web.doors import Doors
 from exporter.web.headers import harden, same_origin
+from exporter.web.maintenance import Announcements
 from exporter.web.on_demand import OnDemandProbe
 from exporter.web.page import StatusPage
 from exporter.web.scrape import Scrapes
 
 logger = logging.getLogger(__name__)
 
-#: Bytes of a request body that are read and ignored; no route wants more.
+#: Bytes of a request body that are read at most, be it to be ignored; no route wants more.
 MAX_BODY = 64 * 1024
 #: What is served under /static, with its type. Nothing else is read from disk for a request.
 STATIC = {"page.css": "text/css", "icon.svg": "image/svg+xml"}
@@ -35,7 +36,7 @@ def make_app(doors: Doors, *, route_prefix: str = "", external_url: str = "") ->
     """
     prefix = "/" + route_prefix.strip("/") if route_prefix.strip("/") else ""
     probe, page, api = OnDemandProbe(doors), StatusPage(doors), Api(doors)
-    small = _Handlers(doors, external_url)
+    small, announcements = _Handlers(doors, external_url), Announcements(doors, external_url)
     app = web.Application(middlewares=[_guard(doors)], handler_args={"access_log": None})
     app.on_response_prepare.append(_harden)
     app.router.add_get(f"{prefix}/", page.get)
@@ -48,6 +49,9 @@ def make_app(doors: Doors, *, route_prefix: str = "", external_url: str = "") ->
     app.router.add_get(f"{prefix}/ready/{{target:.+}}", small.target_ready)
     app.router.add_get(f"{prefix}/api/v1/targets", api.targets)
     app.router.add_get(f"{prefix}/api/v1/targets/{{target:.+}}", api.target)
+    app.router.add_get(f"{prefix}/api/v1/maintenance", announcements.get)
+    app.router.add_post(f"{prefix}/api/v1/maintenance", announcements.announce)
+    app.router.add_delete(f"{prefix}/api/v1/maintenance/{{id}}", announcements.withdraw)
     for name, content_type in STATIC.items():
         app.router.add_get(f"{prefix}/static/{name}", _static(name, content_type))
     if prefix:
@@ -100,11 +104,18 @@ class _Handlers:
 
     async def target_ready(self, request: web.Request) -> web.Response:
         """Readiness of one model, as a kubelet or a load balancer wants it."""
-        record = self._doors.ledger.targets.get(request.match_info["target"])
+        ledger, name, strict = self._doors.ledger, request.match_info["target"], _flag(request, "strict")
+        as_json = "application/json" in request.headers.get(hdrs.ACCEPT, "")
+        record = ledger.targets.get(name)
         if record is None:
-            return web.Response(status=404, text="no such target\n")
-        status = 200 if takes_traffic(record.state, strict=_flag(request, "strict")) else 503
-        if "application/json" in request.headers.get(hdrs.ACCEPT, ""):
+            group = ledger.groups.get(name)
+            return (
+                web.Response(status=404, text="no such target\n")
+                if group is None
+                else _any_ready(group, strict=strict, as_json=as_json)
+            )
+        status = 200 if takes_traffic(record.state, strict=strict) else 503
+        if as_json:
             return web.Response(status=status, text=_readiness(record, status), content_type="application/json")
         verdict = record.verdict
         why = f": {words.REASONS[verdict.reason]}" if verdict.reason else ""
@@ -118,6 +129,19 @@ def takes_traffic(state: State, *, strict: bool) -> bool:
     `strict`: a wrong answer or a refused key is likely the same on every replica.
     """
     return state in (State.HEALTHY, State.SATURATED) or (state is State.UNHEALTHY and not strict)
+
+
+def _any_ready(group: Replicas, *, strict: bool, as_json: bool) -> web.Response:
+    """Of a target that is several servers: ready while one of them is, for requests go to those that are."""
+    states = group.states()
+    ready = sum(number for state, number in states.items() if takes_traffic(state, strict=strict))
+    status = 200 if ready else 503
+    if as_json:
+        shown = {"target": group.name, "ready": ready > 0, "replicas": states.total(), "replicas_ready": ready}
+        text = json.dumps(shown | {"states": dict(states)})
+        return web.Response(status=status, text=text, content_type="application/json")
+    words = f"{ready} of {states.total()} replicas ready: {replicas.counted(states)}\n"
+    return web.Response(status=status, text=words)
 
 
 def _readiness(record: TargetRecord, status: int) -> str:

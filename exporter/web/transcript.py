@@ -22,7 +22,7 @@ def write(url: str, module: str, results: Sequence[Result], metrics: bytes) -> b
 def _account(result: Result) -> Iterator[str]:
     measured, seen, job = result.measurement, result.observation, result.job
     healthy = result.status is Status.HEALTHY
-    yield f"{job.probe} ({job.kind}): {result.status}" + ("" if healthy or result.reason is None else
+    yield f"{job.probe} ({job.kind}): {result.outcome}" + ("" if healthy or result.reason is None else
         f", {result.reason}: {REASONS[result.reason]}")  # fmt: skip
     if result.detail:
         yield f"  detail: {_line(result.detail)}"
@@ -37,6 +37,9 @@ def _account(result: Result) -> Iterator[str]:
     if (stream := seen.stream) is not None:
         first = ", ".join(f"{channel} {latency(seconds)}" for channel, seconds in stream.ttft.items())
         yield f"  stream: {stream.outcome}, first token {first or 'none'}, {stream.token_events} token events"
+    if seen.server_seconds:
+        told = ", ".join(f"{part} {latency(seconds)}" for part, seconds in seen.server_seconds.items())
+        yield f"  by the server's account: {told}"
     for key, value in seen.info.items():
         yield f"  {key}: {_line(value)}"
     for key, number in seen.facts.items():

@@ -6,7 +6,7 @@ from typing import Any
 from exporter.model.endpoint import Endpoint
 from exporter.model.failure import Evidence, Reason, Status, row_of
 from exporter.model.job import Job, Kind, Retry, Schedule, Thresholds
-from exporter.model.observation import Detection, Measurement, Observation
+from exporter.model.observation import Detection, Measurement, Observation, Part
 from exporter.model.result import Result
 from exporter.model.stream import Channel, Outcome, StreamSummary, Tokens
 from exporter.model.target import Target
@@ -30,6 +30,7 @@ def result(
     attempts: int = 1,
     failures: tuple[Reason, ...] = (),
     protocol: str = "openai",
+    skipped: str = "",
     **measured: Any,
 ) -> Result:
     """One run of a probe against http://127.0.0.1:8000."""
@@ -44,7 +45,7 @@ def result(
             duration=duration, phases=phases or {"connect": 0.0003, "first_byte": 0.0022, "transfer": 0.0001},
             http_status=measured.pop("http_status", 200), **measured,
         ),
-        observation=seen or Observation(), trace_id="0af7651916cd43dd8448eb211c80319c",
+        observation=seen or Observation(), trace_id="0af7651916cd43dd8448eb211c80319c", skipped=skipped,
     )  # fmt: skip
 
 
@@ -54,7 +55,10 @@ def streamed(ttft: float = 0.12, per_token: float | None = 0.025) -> Observation
         Outcome.COMPLETE, {Channel.REASONING: ttft, Channel.CONTENT: ttft * 2}, (0.02, 0.04), 0.04, 0.6, 13,
         Tokens(6, 9, 4), per_token,
     )  # fmt: skip
-    return Observation(stream=summary, tokens=Tokens(6, 9, 4), answer="OK. All tokens are in the right place.")
+    return Observation(
+        stream=summary, tokens=Tokens(6, 9, 4), answer="OK. All tokens are in the right place.",
+        server_seconds={Part.PREFILL: 0.09, Part.DECODE: 0.3},
+    )  # fmt: skip
 
 
 def report(*results: Result, found: Detection | None = FOUND) -> ProbeReport:

@@ -15,6 +15,13 @@ def test_a_good_file_is_told_in_one_line(invoke: Invoke, tmp_path: Path) -> None
     assert (result.exit_code, result.output) == (0, "good: 1 target, 2 probes\n")
 
 
+def test_what_is_still_to_be_found_is_counted_apart(invoke: Invoke, tmp_path: Path) -> None:
+    path = tmp_path / "good.yml"
+    path.write_text(f"{GOOD}discovery: [{{catalogue: {{url: 'http://127.0.0.1:4000', protocol: openai}}}}]\n")
+    result = invoke(["check", path])
+    assert (result.exit_code, result.output) == (0, "good: 1 target, 2 probes, 1 catalogue\n")
+
+
 def test_every_problem_of_every_file_is_told_on_a_line(invoke: Invoke, tmp_path: Path) -> None:
     first, second, third = tmp_path / "first.yml", tmp_path / "second.yml", tmp_path / "third.yml"
     first.write_text("targets:\n  - {url: 'http://127.0.0.1:8000', intervall: 3s}\n  - {url: 3}\n")

@@ -45,6 +45,7 @@ def test_the_shape_is_stable() -> None:
                         "suspect": False,
                         "answer": "",
                         "stream": None,
+                        "server_seconds": {},
                         "tokens": None,
                     }
                 ],
@@ -84,6 +85,7 @@ def test_the_shape_is_stable() -> None:
                             "time_per_output_token_seconds": 0.025,
                             "output_tokens_per_second": 40.0,
                         },
+                        "server_seconds": {"prefill": 0.09, "decode": 0.3},
                         "tokens": {"input": 6, "output": 9, "reasoning": 4, "cached": 0},
                     }
                 ],
@@ -107,6 +109,14 @@ def test_one_bad_run_in_any_round_is_not_healthy() -> None:
     summary = document([good, bad, good])["probes"][0]["summary"]
     assert (summary["runs"], summary["healthy"]) == (3, 2)
     assert summary["duration_seconds"] == {"min": 0.0031, "median": 0.0031, "max": 0.0031}
+
+
+def test_a_model_that_was_left_asleep_is_no_bad_answer() -> None:
+    asleep = report(result(Kind.INFER, detail="not loaded", skipped="asleep"))
+    assert healthy([asleep, report(result())])
+    probe = document([asleep])["probes"][0]
+    assert (probe["runs"][0]["status"], probe["runs"][0]["detail"]) == ("asleep", "not loaded")
+    assert (probe["summary"]["runs"], probe["summary"]["healthy"]) == (0, 0)
 
 
 def test_a_server_that_was_not_recognised() -> None:

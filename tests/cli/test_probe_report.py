@@ -1,4 +1,5 @@
 import io
+import re
 
 from exporter.cli.probe_report import tell
 from exporter.cli.sheet import Plain
@@ -33,6 +34,7 @@ def test_what_a_person_sees() -> None:
         "            first reasoning token after 120 ms, first token after 240 ms, 40 tokens/s, longest silence 40 ms",
         "            the stream: complete, 13 token events",
         "            tokens: 6 input, 9 output, 4 reasoning",
+        "            by the server's account: prefill 90 ms, decode 300 ms",
         "            it said: OK. All tokens are in the right place.",
         "",
         "The model",
@@ -50,6 +52,15 @@ def test_a_failure_says_what_why_and_what_to_do() -> None:
     assert "connect_refused: connection refused by 127.0.0.1:8000 after 3 attempts\n" in text
     assert ADVICE[Reason.CONNECT_REFUSED] in text
     assert "error" in text
+
+
+def test_a_model_that_was_left_asleep() -> None:
+    asleep = result(Kind.INFER, detail="tiny is not loaded", skipped="asleep", duration=0.002)
+    text = told(report(result(), asleep))
+    assert re.search(r"^infer +asleep +2", text, re.M)
+    assert "  infer   not asked, its model is asleep: tiny is not loaded\n" in text
+    assert re.search(r"^infer +asleep$", told(report(result(), asleep), report(result(), asleep)), re.M)
+    assert re.search(r"^infer +1/1 ", told(report(asleep), report(result(Kind.INFER))), re.M)
 
 
 def test_advice_is_given_once() -> None:

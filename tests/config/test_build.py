@@ -38,6 +38,16 @@ def test_default_probes_never_cost(protocol: str) -> None:
     assert not any(job.kind.canary for job in made.values())
 
 
+def test_a_host_may_forbid_a_default_probe() -> None:
+    url = "https://flowers.bentoml.ai"
+    assert [job.probe for job in build.jobs_for_url(url, protocol="bentoml")] == ["health", "metadata"]
+    asked = build.jobs_for_url(url, protocol="bentoml", probes=["ready"])
+    assert [job.probe for job in asked] == ["ready"]
+    (question,) = jobs({"name": "t", "url": url}).values()
+    made = build.jobs_for_detection(question, Detection("bentoml", "", (), ""))
+    assert [job.probe for job in made] == ["health", "metadata"]
+
+
 @pytest.mark.parametrize(
     ("url", "model", "name"),
     [("http://h/", "", "h:80"), ("http://h:1/a/", "m", "h:1/a/m"), ("unix:///s", "", "unix:/s")],
@@ -52,6 +62,27 @@ def test_the_endpoint() -> None:
     assert (endpoint.scheme, endpoint.host, endpoint.port, endpoint.path, endpoint.query) == (
         "https", "h", 8443, "/v1", "key=1",
     )  # fmt: skip
+
+
+def test_saturated_at_is_the_targets_over_the_modules_over_the_defaults() -> None:
+    file = {
+        "defaults": {"saturated_at": {"waiting": 7}},
+        "modules": {"m": {"protocol": "http", "saturated_at": {"waiting": 8}}},
+        "targets": [
+            {"name": "a", "url": "http://h:8000", "protocol": "http"},
+            {"name": "b", "url": "http://h:8000", "module": "m"},
+            {"name": "c", "url": "http://h:8000", "module": "m", "saturated_at": {"waiting": 9}},
+        ],
+    }
+    assert [job.target.saturated_at for job in built(file).jobs] == [7.0, 8.0, 9.0]
+    assert one().target.saturated_at is None
+
+
+def test_saturated_at_of_a_protocol_that_tells_no_load_is_warned_of() -> None:
+    target = {"url": "http://h:8000", "protocol": "http", "saturated_at": {"waiting": 9}}
+    (warning,) = loader.load_values({"targets": [target]}, name="f").warnings
+    assert "saturated_at" in str(warning)
+    assert "the protocol http does not tell the server's load" in str(warning)
 
 
 def test_the_scope_of_ready_is_the_protocols() -> None:
@@ -77,7 +108,8 @@ def test_equal_values_are_shared() -> None:
         {"url": "http://h:8001"}, {"url": "http://h:8000/a"}, {"url": "http://h:8000?a"}, {"url": "https://h:8000"},
         {"model": "m"}, {"protocol": "mlflow"}, {"auth": {"bearer": "a"}}, {"auth": {"bearer": {"env": "HOME"}}},
         {"headers": {"X": "a"}}, {"tls": {"server_name": "x"}}, {"connection": "keep_alive"}, {"max_body": "1MB"},
-        {"follow_redirects": True}, {"startup": "1m"}, {"probes": {"health": {"interval": "16s"}}},
+        {"follow_redirects": True}, {"startup": "1m"}, {"saturated_at": {"waiting": 9}},
+        {"probes": {"health": {"interval": "16s"}}},
         {"probes": {"health": {"timeout": "6s"}}}, {"probes": {"health": {"retry": {"attempts": 2}}}},
         {"probes": {"health": {"retry": {"on": [503]}}}}, {"probes": {"health": {"thresholds": {"failure": 2}}}},
         {"probes": {"health": {"expect": {"text": "x"}}}}, {"probes": {"health": {"headers": {"X": "a"}}}},
@@ -190,6 +222,18 @@ def test_a_wrong_url_is_told_without_its_password() -> None:
     with pytest.raises(ConfigError) as caught:
         build.jobs_for_url("http://u:s3cr3t@h")
     assert str(caught.value) == ("--target: targets[0].url: the url holds credentials (not shown); they belong in auth")
+
+
+# job_for_question
+
+
+def test_a_question_that_no_config_can_name() -> None:
+    job = build.job_for_question("http://h/x", "openai", Kind.CATALOGUE, "m")
+    assert job is not None
+    assert (job.kind, job.target.model, job.target.endpoint.path) == (Kind.CATALOGUE, "m", "/x")
+    assert build.job_for_question("http://h", "mlflow", Kind.CATALOGUE) is None
+    assert build.job_for_question("http://h", "tf_serving", Kind.PROPOSE) is None
+    assert build.job_for_question("http://h", "tf_serving", Kind.PROPOSE, "m") is not None
 
 
 # jobs_for_detection

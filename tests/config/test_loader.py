@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter import protocols
 from exporter.config import check, loader
 from exporter.config.loader import ConfigError, load
 from tests.config.make import loaded, problems
@@ -25,12 +26,11 @@ def test_every_problem_of_two_files(tmp_path: Path) -> None:
     two.write_text("targets:\n  - {name: a, url: 'http://h', module: chta}\nmodules:\n  chat: {protocol: htp}\n")
     assert told(one, two) == [
         "one.yaml:1:23: limits.concurrency: found 0; allowed: an integer >= 1",
-        "one.yaml:3:20: targets[0].url: the scheme ftp is unknown; allowed: http, https, unix",
+        "one.yaml:3:20: targets[0].url: the scheme ftp is unknown; allowed: http, https, grpc, grpcs, tcp, unix",
         "one.yaml:4:5: targets[1].url: required field is missing (target 'b')",
         "two.yaml:2:12: targets[0].name: duplicate target name 'a', first at line 3 of one.yaml",
         "two.yaml:2:40: targets[0].module: unknown module 'chta'; did you mean chat? known: chat",
-        "two.yaml:4:20: modules.chat.protocol: found 'htp'; did you mean http? "
-        "allowed: auto, http, mlflow, open_inference, openai",
+        f"two.yaml:4:20: modules.chat.protocol: found 'htp'; did you mean http? allowed: {', '.join(protocols.NAMES)}",
     ]
 
 
@@ -197,7 +197,8 @@ def test_a_file_that_changes_while_it_is_read_is_read_once(tmp_path: Path, monke
 def test_values_have_no_line() -> None:
     with pytest.raises(ConfigError) as caught:
         loader.load_values({"targets": [{"url": "ftp://x"}]}, name="--target")
-    assert str(caught.value) == "--target: targets[0].url: the scheme ftp is unknown; allowed: http, https, unix"
+    told = "--target: targets[0].url: the scheme ftp is unknown; allowed: http, https, grpc, grpcs, tcp, unix"
+    assert str(caught.value) == told
 
 
 def test_problems_can_be_pickled() -> None:

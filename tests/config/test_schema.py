@@ -7,7 +7,7 @@ from typing import Any
 from exporter import protocols, reference
 from exporter.config.example import EXAMPLE
 from exporter.config.loader import load
-from exporter.config.models import File, Module, Target
+from exporter.config.models import Catalogue, Discovery, File, Module, Target
 from exporter.config.own_keys import kinds
 from exporter.config.own_keys import load as protocol_class
 from exporter.config.schema import schema
@@ -35,15 +35,19 @@ def test_every_key_is_there_and_described() -> None:
     definitions = schema()["$defs"]
     for name in protocols.NAMES:
         for kind, model in kinds(name).items():
+            if kind.internal:
+                continue
             properties = definitions[f"probe.{name}.{kind.value}"]["properties"]
             own = {field.alias or key for key, field in model.model_fields.items()}
-            assert own | {"kind", "interval", "timeout", "recheck", "retry", "thresholds"} == set(properties)
+            common = {"kind", "interval", "timeout", "recheck", "drift", "capability", "retry", "thresholds"}
+            assert own | common == set(properties)
             assert definitions[f"probe.{name}.{kind.value}"]["additionalProperties"] is False
             assert [key for key, value in properties.items() if not value.get("description")] == []
-        for block in ("Target", "Module"):
+        for block in ("Target", "Module", "Catalogue"):
             assert set(protocol_class(name).options.model_fields) <= set(definitions[block]["properties"])
-    for block, model in (("Target", Target), ("Module", Module)):
+    for block, model in (("Target", Target), ("Module", Module), ("Catalogue", Catalogue), ("Discovery", Discovery)):
         assert set(model.model_fields) <= set(definitions[block]["properties"])
+        assert [key for key, value in definitions[block]["properties"].items() if not value.get("description")] == []
     assert set(schema()["properties"]) == set(File.model_fields)
 
 

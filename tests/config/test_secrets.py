@@ -31,6 +31,16 @@ PLANTED: dict[str, Any] = {
          "probes": {"health": {"headers": {"X-C": "s3cr3t-probe"}}, "infer": {"body": {"deep": ["s3cr3t-body"]}}}},
         {"name": "c", "url": "http://h", "protocol": "mlflow", "auth": {"bearer": "s3cr3t-bearer"}},
         {"name": "d", "url": "http://h", "protocol": "http", "module": "open"},
+        {"name": "e", "url": "http://h", "protocol": "http", "auth": {"oauth2": {
+            "token_url": "https://idp.example/token?key=s3cr3t-token-query", "client_id": "s3cr3t-id",
+            "client_secret": "s3cr3t-client", "scopes": ["read"], "params": {"extra": "s3cr3t-param"},
+            "tls": {"server_name": "idp"},
+            "proxy": {"url": "http://proxy:3128", "auth": {"bearer": "s3cr3t-far-proxy"}}}}},
+        {"name": "f", "url": "http://h", "protocol": "http", "auth": {"sigv4": {
+            "region": "r", "access_key_id": "s3cr3t-access", "secret_access_key": "s3cr3t-key",
+            "session_token": "s3cr3t-session"}}},
+        {"name": "g", "url": "http://h", "protocol": "http", "proxy": {
+            "url": "http://proxy:3128", "auth": {"basic": {"username": "u", "password": "s3cr3t-proxy"}}}},
     ],
 }  # fmt: skip
 
@@ -61,13 +71,16 @@ def test_in_no_dump() -> None:
     assert shown["targets"][2]["auth"] == {"bearer": HIDDEN}
     assert shown["modules"]["m"]["probes"]["stream"]["prompt"] == HIDDEN
     assert shown["targets"][0]["url"] == "http://h:80?<hidden>"
+    assert shown["targets"][4]["auth"]["oauth2"]["client_secret"] == HIDDEN
+    assert shown["targets"][6]["proxy"]["url"] == "http://proxy:3128"
 
 
 def test_in_no_representation() -> None:
     file = loader.load_values(PLANTED, "x").file
     made = build.build(file)
     endpoints = [job.target.endpoint for job in made.jobs]
-    assert "s3cr3t" not in repr([(endpoint.auth, endpoint.headers, endpoint.url) for endpoint in endpoints])
+    shown = [(endpoint.auth, endpoint.headers, endpoint.proxy, endpoint.url) for endpoint in endpoints]
+    assert "s3cr3t" not in repr(shown).replace("?key=s3cr3t-token-query", "")
     assert "s3cr3t" not in "".join(job.fingerprint for job in made.jobs)
     assert "s3cr3t" not in repr(file.defaults)
 

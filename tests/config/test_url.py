@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
 from exporter.config.hosts import covers, split
-from exporter.config.url import Address, parse
+from exporter.url import Address, parse
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +13,16 @@ import pytest
 
 from tests.support.daemon import Daemon, command
 from tests.support.fake import Fake, Reply, Request
+from tests.support.token_server import Threaded, TokenServer
 from tests.support.web import until
 
 pytestmark = pytest.mark.slow
 
 SECRETS = {
-    place: f"s3cr3t-{place}-7Q" for place in ("inline", "file", "env", "header", "key", "password", "rotated", "web")
-}
+    place: f"s3cr3t-{place}-7Q"
+    for place in ("inline", "file", "env", "header", "key", "password", "rotated", "web", "client", "param", "token",
+                  "access", "aws", "session", "proxy")
+}  # fmt: skip
 
 
 PADDING = itertools.cycle(range(0, 200, 3))
@@ -30,11 +34,15 @@ def throw_back(request: Request) -> Reply:
     """An error that quotes the request's headers in its body, a header and a Location, as careless gateways do."""
     told = "; ".join(f"{name}: {value}" for name, value in request.headers.items())
     told = "." * next(PADDING) + told  # texts are cut somewhere: let it be in the middle of a secret, too
-    if request.path.startswith("/redirect"):
+    path = request.path.removeprefix("http://model.example")  # asked as a proxy it is told the whole url
+    if path.startswith("/echo"):
+        told = f"{request.headers.get('authorization')} {request.body.decode()}"
+        return 401, json.dumps({"error": "invalid_client", "error_description": told}), {}
+    if path.startswith("/redirect"):
         return 302, told, {"Location": f"http://127.0.0.1:9/?leak={quote(told)}"}
-    if request.path.startswith("/ok"):
+    if path.startswith("/ok"):
         return 200, told, {"Content-Type": "text/plain", "X-Debug": told}
-    if request.path.startswith("/garbage"):
+    if path.startswith("/garbage"):
         return 200, f'{{"error": "{told}', {"Content-Type": "application/json"}
     return 401, f'{{"error": {{"message": "wrong key: {told}"}}}}', {"X-Debug": told}
 
@@ -45,7 +53,22 @@ def fake() -> Iterator[Fake]:
         yield server
 
 
-def config(url: str, token_file: Path) -> dict[str, Any]:
+@pytest.fixture
+def tokens() -> Iterator[TokenServer]:
+    with Threaded(TokenServer(client_secret=SECRETS["client"], prefix=f"{SECRETS['token']}-")) as running:
+        yield running.server
+
+
+def oauth2(token_url: str, method: str) -> dict[str, Any]:
+    return {
+        "oauth2": {
+            "token_url": token_url, "client_id": "client", "client_secret": SECRETS["client"], "auth_method": method,
+            "params": {"extra": SECRETS["param"]},
+        }
+    }  # fmt: skip
+
+
+def config(url: str, token_file: Path, token_url: str) -> dict[str, Any]:
     probes = {"health": {"interval": "300ms", "timeout": "2s"}}
     auths: dict[str, Any] = {
         "inline": {"bearer": SECRETS["inline"]},
@@ -53,7 +76,17 @@ def config(url: str, token_file: Path) -> dict[str, Any]:
         "env": {"bearer": {"env": "PLANTED"}},
         "key": {"header": {"name": "X-Api-Key", "value": SECRETS["key"]}},
         "basic": {"basic": {"username": "user", "password": SECRETS["password"]}},
-    }
+        "oauth2": oauth2(token_url, "post"),
+        "lost": oauth2(f"{url}/echo", "basic"),
+        "lost-too": oauth2(f"{url}/echo", "post"),
+        "sigv4": {
+            "sigv4": {
+                "region": "eu-central-1", "access_key_id": SECRETS["access"], "secret_access_key": SECRETS["aws"],
+                "session_token": SECRETS["session"],
+            }
+        },
+    }  # fmt: skip
+    proxy = {"url": url, "auth": {"basic": {"username": "user", "password": SECRETS["proxy"]}}}
     targets: list[dict[str, Any]] = []
     for name, auth in auths.items():
         for path in ("error", "redirect", "ok", "garbage"):
@@ -79,8 +112,24 @@ def config(url: str, token_file: Path) -> dict[str, Any]:
                 "probes": {"stream": {"interval": "1s", "timeout": "2s"}},
             }
         )
+    for path, scheme in (("error", "http"), ("redirect", "http"), ("ok", "http"), ("error", "https")):
+        targets.append(
+            {
+                "name": f"proxy-{scheme}-{path}",
+                "url": f"{scheme}://model.example/{path}",
+                "protocol": "http",
+                "proxy": proxy,
+                "probes": {"health": {**probes["health"], "expect": {"regex": "never matches"}}},
+            }
+        )
     return {
         "modules": {
+            "tokened": {
+                "protocol": "http",
+                "auth": {**oauth2(token_url, "basic"), "hosts": ["127.0.0.1"]},
+                "proxy": proxy,
+                "probes": {"health": {}},
+            },
             "keyed": {
                 "protocol": "http",
                 "auth": {"bearer": SECRETS["inline"], "hosts": ["127.0.0.1"]},
@@ -95,23 +144,28 @@ def config(url: str, token_file: Path) -> dict[str, Any]:
 
 def leaks(text: str) -> list[str]:
     """The beginnings of planted secrets that a text shows, basic credentials among them."""
-    basic = base64.b64encode(f"user:{SECRETS['password']}".encode()).decode()
-    return [secret for secret in (*SECRETS.values(), basic) if secret[:PART] in text]
+    pairs = [f"user:{SECRETS['password']}", f"user:{SECRETS['proxy']}", f"client:{SECRETS['client']}"]
+    basic = [base64.b64encode(pair.encode()).decode() for pair in pairs]
+    found = [secret for secret in SECRETS.values() if secret[:PART] in text]
+    return found + [secret for secret in basic if secret in text]
 
 
-def test_no_planted_secret_leaves_the_daemon(tmp_path: Path, fake: Fake) -> None:
+def test_no_planted_secret_leaves_the_daemon(tmp_path: Path, fake: Fake, tokens: TokenServer) -> None:
     token = tmp_path / "token"
     token.write_text(SECRETS["file"] + "\n")
     token.chmod(0o600)
-    planted = config(fake.url, token)
+    planted = config(fake.url, token, tokens.url)
     arguments = ["--log-level", "debug", "--reload-interval", "0"]
     with Daemon(tmp_path, planted, args=arguments, env={"PLANTED": SECRETS["env"]}) as daemon:
         names = [target["name"] for target in planted["targets"]]
         for name in names:
-            if name.endswith(("-error", "-redirect", "-ok", "-garbage")):
+            if name == "proxy-https-error":
+                daemon.until_state(name, "error", within=30)
+            elif name.endswith(("-error", "-redirect", "-ok", "-garbage")):
                 daemon.until_state(name, "unhealthy", within=30)
         token.write_text(SECRETS["rotated"] + "\n")
-        seen = {"inline", "file", "env", "header", "key", "rotated"}
+        seen = {"inline", "file", "env", "header", "key", "rotated", "token", "access", "session"}
+        assert {form["client_secret"] for form in tokens.forms if "client_secret" in form} == {SECRETS["client"]}
 
         def sent() -> bool:
             text = "".join(value for request in list(fake.requests) for value in request.headers.values())
@@ -126,7 +180,9 @@ def test_no_planted_secret_leaves_the_daemon(tmp_path: Path, fake: Fake) -> None
             path: f"/probe?target={quote(f'{fake.url}/{path}', safe='')}" for path in ("error", "redirect", "ok")
         }
         for asked in on_demand.values():
-            paths += [f"{asked}&module=keyed", f"{asked}&module=keyed&debug=true", f"{asked}&module=homebound"]
+            for module in ("keyed", "tokened"):
+                paths += [f"{asked}&module={module}", f"{asked}&module={module}&debug=true"]
+            paths.append(f"{asked}&module=homebound")
         for path in paths:
             answer = daemon.get(path)
             outputs[path] = f"{answer.headers} {answer.body}"
@@ -135,6 +191,9 @@ def test_no_planted_secret_leaves_the_daemon(tmp_path: Path, fake: Fake) -> None
         outputs["/metrics, OpenMetrics"] = daemon.get("/metrics", headers=openmetrics).body
         assert "probe_success 0" in outputs[f"{on_demand['error']}&module=keyed&debug=true"]
         assert "probe_success 1" in outputs[f"{on_demand['ok']}&module=keyed&debug=true"]
+        details = json.dumps([daemon.get(f"/api/v1/targets/{name}").json() for name in names])
+        for told in ("token endpoint http", "401 invalid_client: ", "refused: 501 Not Implemented", "<hidden>"):
+            assert told in details, told
 
         broken = daemon.config_path.read_text().replace('"interval"', '"intervall"')
         daemon.write(broken)
@@ -145,6 +204,8 @@ def test_no_planted_secret_leaves_the_daemon(tmp_path: Path, fake: Fake) -> None
     shown = {where: found for where, text in outputs.items() if (found := leaks(text))}
     assert not shown, shown
     assert "debug" in outputs["stderr"], "the log is not at debug level"
+    authorization = [request.headers.get("proxy-authorization", "") for request in fake.requests]
+    assert any("dXNlcjpzM2NyM3QtcHJveHkt" in value for value in authorization), "the proxy's password was not sent"
 
 
 def test_no_planted_secret_in_what_check_says(tmp_path: Path) -> None:

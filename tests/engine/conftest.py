@@ -9,9 +9,12 @@ import pytest
 
 from exporter.engine import Engine, Limits
 from exporter.ledger import Ledger
+from exporter.model.cost import ONE_REQUEST, Allowance, Cost
 from exporter.model.endpoint import Endpoint
-from exporter.model.failure import Failure, Reason
-from exporter.model.job import Job, Kind, Retry, Schedule, Scope, Thresholds
+from exporter.model.failure import Asleep, Failure, Reason
+from exporter.model.job import Job, Kind, ReadLoad, Retry, Schedule, Scope, Thresholds, Within
+from exporter.model.load import Load
+from exporter.model.maintenance import Window
 from exporter.model.observation import Measurement, Observation
 from exporter.model.result import Result
 from exporter.model.state import State, StateChange
@@ -109,6 +112,40 @@ async def stuck(exchange: FakeExchange) -> Observation:
 refused = fails(Reason.CONNECT_REFUSED, "connection refused")
 
 
+def asleep(detail: str = "the model is not loaded") -> Answer:
+    """As a protocol does it that must not wake a model: it looked, and asks nothing."""
+
+    async def answer(exchange: FakeExchange) -> Observation:
+        await asyncio.sleep(0.001)
+        raise Asleep(detail)
+
+    return answer
+
+
+class Telling:
+    """A server that tells its load: `now` is what it says, or how it fails; `read` is when it was asked."""
+
+    def __init__(self, world: "World", now: Load | Failure | None, latency: float = 0.002) -> None:
+        self.world, self.now, self.latency = world, now, latency
+        self.read: list[float] = []
+        self.at_once = self.most_at_once = 0
+
+    async def __call__(self, exchange: FakeExchange) -> Load | None:
+        self.read.append(self.world.now)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        left = exchange.deadline - exchange.now()
+        try:
+            await asyncio.sleep(min(self.latency, left))
+        finally:
+            self.at_once -= 1
+        if self.latency >= left:
+            raise Failure(Reason.TIMEOUT, "no answer")
+        if isinstance(self.now, Failure):
+            raise self.now
+        return self.now
+
+
 class Server:
     """Answers by probe name; a probe that has no answer of its own gets `default`."""
 
@@ -137,11 +174,13 @@ class World:
     hang = staticmethod(hang)
     stuck = staticmethod(stuck)
     refused = staticmethod(refused)
+    asleep = staticmethod(asleep)
     Exchange = FakeExchange
 
     def __init__(self) -> None:
         self.loop = VirtualLoop()
         self.exchanges: list[FakeExchange] = []
+        self.aside: list[FakeExchange] = []
         self.changes: list[tuple[float, StateChange]] = []
         self.results: list[Result] = []
         self.dice = 1.0
@@ -151,7 +190,7 @@ class World:
         self.complaints: list[dict[str, Any]] = []
         self.loop.set_exception_handler(lambda _, context: self.complaints.append(context))
 
-    def make(self, limits: Limits = Limits()) -> Engine:  # noqa: B008
+    def make(self, limits: Limits = Limits(), *, windows: bool = True) -> Engine:  # noqa: B008
         self.engine = Engine(
             ledger=self.ledger,
             open_exchange=self.open,
@@ -162,12 +201,13 @@ class World:
             wall=self.wall,
             sleep=asyncio.sleep,
             random=lambda: self.dice,
+            windows=windows,
         )
         return self.engine
 
-    def open(self, job: Job, deadline: float, trace_id: str) -> FakeExchange:
+    def open(self, job: Job, deadline: float, trace_id: str, *, aside: bool = False) -> FakeExchange:
         exchange = FakeExchange(self, job, deadline, trace_id)
-        self.exchanges.append(exchange)
+        (self.aside if aside else self.exchanges).append(exchange)
         return exchange
 
     @property
@@ -180,6 +220,9 @@ class World:
 
     def server(self, **answers: Answer) -> Server:
         return Server(self, **answers)
+
+    def telling(self, now: Load | Failure | None, latency: float = 0.002) -> Telling:
+        return Telling(self, now, latency)
 
     def job(
         self,
@@ -199,10 +242,20 @@ class World:
         startup: float = 0.0,
         labels: dict[str, str] | None = None,
         fingerprint: str = "1",
+        load: ReadLoad | None = None,
+        saturated_at: float | None = None,
+        cost: Cost = ONE_REQUEST,
+        budget: Allowance | None = None,
+        maintenance: tuple[Window, ...] = (),
+        within: Within | None = None,
+        capability: str = "",
     ) -> Job:
         kind = kind or Kind(probe)
         return Job(
-            target=Target(target, Endpoint("http", host or target, port), "fake", labels=labels or {}, startup=startup),
+            target=Target(
+                target, Endpoint("http", host or target, port), "fake", labels=labels or {}, startup=startup,
+                saturated_at=saturated_at, budget=budget, maintenance=maintenance,
+            ),
             probe=probe,
             kind=kind,
             schedule=Schedule(interval, timeout, min(interval, 5.0) if recheck is None else recheck),
@@ -211,7 +264,11 @@ class World:
             ask=server.ask(probe) if isinstance(server, Server) else server,
             fingerprint=fingerprint,
             scope=scope,
-        )
+            load=load,
+            cost=cost,
+            within=within,
+            capability=capability,
+        )  # fmt: skip
 
     def start(self, *jobs: Job) -> None:
         self.engine.reconcile(jobs)
@@ -263,7 +320,7 @@ class World:
                 self.turning.cancel()
                 self.loop.run_until_complete(asyncio.gather(self.turning, return_exceptions=True))
             assert not asyncio.all_tasks(self.loop)
-            assert all(exchange.closed is not None for exchange in self.exchanges)
+            assert all(exchange.closed is not None for exchange in (*self.exchanges, *self.aside))
             own = self.ledger.own
             assert (own.in_flight, own.waiting) == (0, 0)
             assert not self.complaints

@@ -1,9 +1,12 @@
 """The situations that must come out right: whole engine, virtual time, fake servers."""
 
+from dataclasses import replace
+
 import pytest
 
 from exporter.model.failure import Reason, Status
 from exporter.model.job import Kind, Scope
+from exporter.model.load import Load
 from exporter.model.observation import Observation
 from exporter.model.state import State
 
@@ -123,6 +126,22 @@ def test_no_worker_behind_a_healthy_ping_is_a_zombie_and_never_saturated(world):
     assert world.states() == [State.ZOMBIE]
 
 
+@pytest.mark.parametrize(("room", "state"), [(0, State.SATURATED), (100, State.ZOMBIE)])
+def test_one_and_the_same_refusal_is_read_by_what_the_management_port_says(world, room, state):
+    """TorchServe says "has no worker" with 503 for a full queue too: only the queue's room tells."""
+
+    async def predict(exchange):
+        reason = Reason.HTTP_STATUS if room else Reason.OVERLOADED
+        return await world.fails(reason, "has no worker to serve inference request", http_status=503)(exchange)
+
+    load = Load(waiting=100 - room, running=4, capacity=4) if not room else Load(waiting=0, running=0, capacity=4)
+    server = world.server(health=world.ok(), infer=predict)
+    health, canary = watched(world, server)
+    world.start(health, replace(canary, load=world.telling(load)))
+    world.advance(60)
+    assert world.states() == [state]
+
+
 def test_ready_loading_and_a_predicting_server_is_loading(world):
     """BentoML: readyz 503 on purpose, predict 200."""
     server = world.server(health=world.ok(), ready=world.fails(Reason.NOT_READY), infer=world.ok())
@@ -160,7 +179,8 @@ def test_an_input_that_is_wrong(world):
     world.start(*watched(world, server))
     world.advance(400)
     assert world.states() == [State.UNHEALTHY]
-    assert (verdict(world).reason, verdict(world).detail) == (Reason.HTTP_STATUS, body)
+    assert verdict(world).reason is Reason.HTTP_STATUS
+    assert verdict(world).detail == f"never passed since it was configured, probably our request: {body}"
 
 
 def test_a_model_that_was_unloaded(world):

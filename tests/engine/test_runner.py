@@ -8,7 +8,7 @@ import pytest
 from exporter.engine import Limits
 from exporter.model.failure import Evidence, Failure, Reason, Status
 from exporter.model.job import Retry
-from exporter.model.observation import Detection, Observation
+from exporter.model.observation import Detection, Observation, Output
 
 
 @pytest.fixture
@@ -235,6 +235,21 @@ def test_whatever_a_server_said_goes_through_the_exchange_to_lose_secrets(world,
     assert result.observation.answer == "***, indeed"
     assert "s3cr3t" not in repr(result.observation)
     assert result.observation.info == {"server": "echo ***"}
+
+
+def test_a_whole_answer_is_not_kept(world, once):
+    async def ask(exchange):
+        return Observation(answer="O", output=Output({"said": "O" * 10_000}))
+
+    observation = once(world.job(ask)).observation
+    assert (observation.answer, observation.output) == ("O", None)
+
+
+def test_names_of_models_lose_secrets_too(world, once):
+    async def ask(exchange):
+        return Observation(models=("a", "s3cr3t-model"))
+
+    assert once(world.job(ask)).observation.models == ("a", "***-model")
 
 
 def test_a_failure_that_is_kept_holds_no_frames(world, once):

@@ -1,13 +1,15 @@
 """The table is total, and says what is printed here for every combination of evidence."""
 
 import itertools
+from dataclasses import replace
 
-from exporter.engine.table import Case, Load, Standing, decide
+from exporter.engine.table import Case, Signs, Standing, decide
 from exporter.model.failure import Evidence
 from exporter.model.state import State
 
 # Canary current, an ok cheap side confirmed. "held": the state stays. "zombie*": saturated when the load reading shows
-# a queue or progress. "loading~": only where ready says so of the model itself, else healthy.
+# a queue or progress. "loading~": only where ready says so of the model itself, else healthy. A healthy that rests on a
+# canary is saturated from a queue on that the operator takes for too much.
 MATRIX = """
 K \\ C   | ok       | busy      | loading | refused   | wrong     | broken    | slow      | dead      | silent    | pending
 ok      | healthy  | saturated | loading | unhealthy | unhealthy | zombie    | zombie*   | zombie    | healthy   | held
@@ -42,7 +44,7 @@ def combinations():
     """Every combination that can be: a cheap probe says loading where K is loading, and maybe where K is worse."""
     canaries = [(evidence, Standing.CURRENT) for evidence in SPOKEN]
     canaries += [(Evidence.NONE, standing) for standing in Standing if standing is not Standing.CURRENT]
-    loads = [Load(), Load(queue=True), Load(progress=True), Load(queue=True, progress=True)]
+    loads = [Signs(*each) for each in itertools.product((False, True), repeat=3)]
     flags = itertools.product((False, True), repeat=2)
     for cheap, (canary, standing), confirmed, load, (says, model), maintenance in itertools.product(
         Evidence, canaries, (False, True), loads, list(flags), (False, True)
@@ -70,7 +72,9 @@ def expected(case):
             return State.LOADING
     cell = TABLE[case.cheap][case.canary.value]
     if cell == "loading~":
-        return State.LOADING if case.model_loading else State.HEALTHY
+        cell = "loading" if case.model_loading else "healthy"
+    if cell == "healthy" and case.load.over:
+        return State.SATURATED
     if cell.startswith("zombie"):
         if cell == "zombie*" and (case.load.queue or case.load.progress):
             return State.SATURATED
@@ -80,7 +84,7 @@ def expected(case):
 
 def test_every_combination():
     cases = list(combinations())
-    assert len(cases) > 3000
+    assert len(cases) > 6000
     for case in cases:
         assert decide(case).state == expected(case), case
 
@@ -94,6 +98,15 @@ def test_a_state_is_held_only_while_a_run_will_end_it():
         if decide(case).state is None and not case.maintenance:
             assert case.cheap is Evidence.OK
             assert case.standing is Standing.PENDING or not case.confirmed
+
+
+def test_load_alone_neither_heals_nor_breaks():
+    """What was read of the load tells saturated from healthy and from zombie, and decides nothing else."""
+    for case in combinations():
+        plain, read = decide(replace(case, load=Signs())).state, decide(case).state
+        if plain is not read:
+            assert read is State.SATURATED
+            assert plain in (State.HEALTHY, State.ZOMBIE, None)
 
 
 def test_a_refusal_is_never_a_zombie():

@@ -1,17 +1,18 @@
 """Tracks in, verdict out: joining, currency, reasons, demotion, start-up, disagreement."""
 
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.engine.table import Load
 from exporter.engine.track import Track
 from exporter.engine.verdict import disagreement, judge
 from exporter.model.failure import TABLE, Evidence, Reason, Status
 from exporter.model.job import Kind, Scope, Thresholds
+from exporter.model.load import Load
 from exporter.model.observation import Measurement, Observation
 from exporter.model.result import Result
 from exporter.model.state import State, Verdict
@@ -28,22 +29,23 @@ REASON = {
 UNKNOWN = Verdict(State.UNKNOWN)
 
 
-def track(kind, *runs, scope=Scope.MODEL, failure=1, reason=None):
-    """A track after `runs`: (evidence, start, end)."""
+def result(job, evidence, start, end, reason=None, **load):
+    why = reason if reason and evidence is not Evidence.OK else REASON.get(evidence)
+    return Result(
+        job, 1, start, start, end, 0.0, Status.HEALTHY, evidence, why, f"{job.kind}: {evidence}", 1, (),
+        Measurement(), Observation(), "", **load,
+    )  # fmt: skip
+
+
+def track(kind, *runs, scope=Scope.MODEL, failure=1, reason=None, saturated_at=None, **load):
+    """A track after `runs`: (evidence, start, end). `load`: what was read beside each."""
     job = SimpleNamespace(
         kind=kind, probe=kind.value, scope=scope, thresholds=Thresholds(failure),
-        schedule=SimpleNamespace(interval=10.0, timeout=5.0),
+        schedule=SimpleNamespace(interval=10.0, timeout=5.0), target=SimpleNamespace(saturated_at=saturated_at),
     )  # fmt: skip
     made = Track(job, 0.0)
     for evidence, start, end in runs:
-        why = reason if reason and evidence is not Evidence.OK else REASON.get(evidence)
-        made.update(
-            Result(
-                job, 1, start, start, end, 0.0, Status.HEALTHY, evidence, why, f"{kind}: {evidence}", 1, (),
-                Measurement(), Observation(), "",
-            ),
-            10.0,
-        )  # fmt: skip
+        made.update(result(job, evidence, start, end, reason, **load), 10.0)
     return made
 
 
@@ -99,11 +101,102 @@ def test_a_zombie_is_confirmed_by_a_cheap_run_after_the_failure():
     assert verdict == Verdict(State.ZOMBIE, Reason.TIMEOUT, "infer: slow", "infer", verified=True)
 
 
-def test_load_makes_a_slow_canary_saturated():
-    cheap, canary = [health((OK, 0, 1), (OK, 41, 42))], [infer((SLOW, 10, 40))]
-    for load in (Load(queue=True), Load(progress=True)):
-        verdict = judge(cheap, canary, [], UNKNOWN, load=load)
-        assert (verdict.state, verdict.reason) == (State.SATURATED, Reason.TIMEOUT)
+@pytest.mark.parametrize(
+    ("load", "after", "state"),
+    [
+        (None, None, State.ZOMBIE),
+        (Load(running=0, waiting=0), Load(running=0, waiting=0), State.ZOMBIE),
+        (Load(), Load(), State.ZOMBIE),
+        (Load(waiting=0), Load(waiting=3), State.SATURATED),
+        (Load(waiting=3), Load(waiting=0), State.ZOMBIE),  # the queue went away, and our request did not come back
+        (Load(waiting=3), None, State.SATURATED),
+        (None, Load(running=8, capacity=8), State.SATURATED),
+        (None, Load(running=7, capacity=8), State.ZOMBIE),
+        (None, Load(running=7), State.ZOMBIE),  # at work on something, of which nothing moves
+        (Load(running=7, progress=100), Load(running=7, progress=130), State.SATURATED),
+        (Load(running=7, progress=100), Load(running=7, progress=100), State.ZOMBIE),
+        (Load(running=7, progress=100), Load(running=0, progress=4), State.ZOMBIE),  # it was started anew
+        (None, Load(running=7, progress=130), State.ZOMBIE),  # one reading is no movement
+    ],
+)
+def test_load_tells_a_slow_canary_of_a_busy_server_from_a_zombie(load, after, state):
+    cheap, canary = [health((OK, 0, 1), (OK, 41, 42))], [infer((SLOW, 10, 40), load=load, load_after=after)]
+    verdict = judge(cheap, canary, [], UNKNOWN)
+    assert (verdict.state, verdict.reason, verdict.verified) == (state, Reason.TIMEOUT, True)
+
+
+@pytest.mark.parametrize("evidence", [BROKEN, DEAD])
+def test_load_excuses_nothing_but_slowness(evidence):
+    cheap, busy = [health((OK, 0, 1), (OK, 41, 42))], Load(waiting=9, running=8, capacity=8, progress=1)
+    canary = infer((evidence, 10, 40), load=busy, load_after=replace(busy, progress=2))
+    assert judge(cheap, [canary], [], UNKNOWN).state is State.ZOMBIE
+
+
+@pytest.mark.parametrize(
+    ("waiting", "limit", "state"),
+    [
+        (49, 50, State.HEALTHY),
+        (50, 50, State.SATURATED),
+        (None, 50, State.HEALTHY),
+        (10_000, None, State.HEALTHY),
+    ],
+)
+def test_a_queue_beside_a_canary_that_passes(waiting, limit, state):
+    canary = infer((OK, 10, 11), load=Load(waiting=waiting), saturated_at=limit)
+    verdict = judge([health((OK, 0, 1))], [canary], [], UNKNOWN)
+    assert (verdict.state, verdict.verified) == (state, True)
+    if state is State.SATURATED:
+        assert (verdict.reason, verdict.probe) == (Reason.OVERLOADED, "infer")
+        assert "50 requests wait" in verdict.detail
+
+
+def test_the_load_of_one_canary_speaks_for_the_server():
+    cheap = [health((OK, 0, 1), (OK, 41, 42))]
+    read, unread = infer((SLOW, 10, 40), load_after=Load(waiting=1)), track(Kind.STREAM, (SLOW, 10, 40))
+    for canaries in ([read, unread], [unread, read]):
+        assert judge(cheap, canaries, [], UNKNOWN).state is State.SATURATED
+
+
+def test_what_was_read_beside_a_run_that_does_not_count_does_not_speak():
+    canary = infer((OK, 10, 11), load=Load(waiting=0), failure=2)
+    canary.update(result(canary.job, SLOW, 20, 30, load_after=Load(waiting=90)), 10.0)
+    assert canary.evidence is OK
+    assert judge([health((OK, 0, 1))], [canary], [], UNKNOWN).state is State.HEALTHY
+
+
+def skipped(track, at):
+    track.skipped_at = at
+    return track
+
+
+def test_a_canary_that_was_passed_over_does_not_speak():
+    cheap = [health((OK, 0, 1), (OK, 41, 42))]
+    assert judge(cheap, [skipped(infer(), 20)], [], UNKNOWN) == Verdict(State.HEALTHY, verified=False)
+    for evidence in SPOKEN:
+        canary = skipped(infer((evidence, 10, 11)), 20)
+        assert judge(cheap, [canary], [], UNKNOWN) == Verdict(State.HEALTHY, verified=False)
+        assert canary.evidence is evidence
+    assert judge([health((DEAD, 0, 1))], [skipped(infer((OK, 0, 1)), 20)], [], UNKNOWN).state is State.ERROR
+
+
+def test_being_passed_over_before_the_server_changed_says_nothing_of_it_now():
+    cheap, before = [health((DEAD, 0, 1), (OK, 100, 101))], Verdict(State.ERROR)
+    assert judge(cheap, [skipped(infer((OK, 10, 11)), 50)], [], before).state is State.ERROR
+    assert judge(cheap, [skipped(infer((OK, 10, 11)), 100)], [], before).state is State.HEALTHY
+
+
+@pytest.mark.parametrize(
+    ("other", "state", "verified"),
+    [(OK, State.HEALTHY, True), (BROKEN, State.ZOMBIE, True), (BUSY, State.SATURATED, True), (None, None, False)],
+)
+def test_the_others_speak_for_a_canary_that_was_passed_over(other, state, verified):
+    """`None`: the other one has not spoken yet, so the state stays."""
+    over = skipped(infer((SLOW, 5, 6)), 10)
+    speaks = track(Kind.STREAM, *([] if other is None else [(other, 10, 11)]))
+    for canaries in ([over, speaks], [speaks, over]):
+        verdict = judge([health((OK, 0, 1), (OK, 20, 21))], canaries, [], UNKNOWN)
+        assert (verdict.state, verdict.verified) == (state or State.UNKNOWN, verified)
+        assert verdict.reason is None or verdict.probe == "stream"
 
 
 @pytest.mark.parametrize(
@@ -203,30 +296,37 @@ def test_disagreement(cheap, canary, sides):
 
 
 SPOKEN = [each for each in Evidence if each not in (Evidence.NONE, Evidence.ABSENT)]
+NUMBERS = st.none() | st.integers(0, 3).map(float)
+loads = st.none() | st.builds(Load, running=NUMBERS, waiting=NUMBERS, capacity=NUMBERS, progress=NUMBERS)
+#: None: a canary that was passed over.
 steps = st.lists(
-    st.tuples(st.sampled_from([Kind.HEALTH, Kind.READY, Kind.INFER]), st.sampled_from(SPOKEN)), max_size=30
-)
+    st.tuples(
+        st.sampled_from([Kind.HEALTH, Kind.READY, Kind.INFER, Kind.STREAM]), st.none() | st.sampled_from(SPOKEN), loads,
+        loads,
+    ),
+    max_size=30,
+)  # fmt: skip
 
 
-@given(steps=steps, failure=st.integers(1, 3), starting=st.booleans())
-def test_any_history_has_one_state_with_the_reason_of_one_of_its_runs(steps, failure, starting):
+@given(steps=steps, failure=st.integers(1, 3), starting=st.booleans(), limit=st.none() | st.integers(1, 3).map(float))
+def test_any_history_has_one_state_with_the_reason_of_one_of_its_runs(steps, failure, starting, limit):
     tracks = {
-        kind: track(kind, failure=failure if kind.canary else 1) for kind in (Kind.HEALTH, Kind.READY, Kind.INFER)
+        kind: track(kind, failure=failure if kind.canary else 1, saturated_at=limit)
+        for kind in (Kind.HEALTH, Kind.READY, Kind.INFER, Kind.STREAM)
     }
+    cheap, canaries = [tracks[Kind.HEALTH], tracks[Kind.READY]], [tracks[Kind.INFER], tracks[Kind.STREAM]]
     verdict = UNKNOWN
-    for at, (kind, evidence) in enumerate(steps):
-        more = track(kind, (evidence, at, at + 0.5))
-        tracks[kind].update(
-            Result(
-                more.job, 1, at, at, at + 0.5, 0.0, Status.HEALTHY, evidence, REASON.get(evidence), "", 1, (),
-                Measurement(), Observation(), "",
-            ),
-            10.0,
-        )  # fmt: skip
-        verdict = judge([tracks[Kind.HEALTH], tracks[Kind.READY]], [tracks[Kind.INFER]], [], verdict, starting=starting)
+    for at, (kind, evidence, load, after) in enumerate(steps):
+        made = tracks[kind]
+        if evidence is None:
+            made.skipped_at = at if kind.canary else None
+        else:
+            made.update(result(made.job, evidence, at, at + 0.5, load=load, load_after=after), 10.0)
+        verdict = judge(cheap, canaries, [], verdict, starting=starting)
         assert isinstance(verdict.state, State)
         assert (verdict.reason is None) == (verdict.state in (State.HEALTHY, State.UNKNOWN))
         assert not (verdict.state is State.UNKNOWN and verdict.verified)
+        assert not verdict.verified or any(canary.skipped_at is None for canary in canaries)
 
 
 @given(steps=st.lists(st.sampled_from(SPOKEN), max_size=30), failure=st.integers(2, 4))
@@ -240,12 +340,6 @@ def test_a_canary_does_not_flap_the_state_within_its_threshold(steps, failure):
         if streak >= failure or evidence in (BUSY, LOADING):
             return
         for probe, kind, start in ((canary, evidence, at), (cheap, OK, at + 5)):
-            probe.update(
-                Result(
-                    probe.job, 1, start, start, start + 1, 0.0, Status.HEALTHY, kind, None, "", 1, (), Measurement(),
-                    Observation(), "",
-                ),
-                10.0,
-            )  # fmt: skip
+            probe.update(result(probe.job, kind, start, start + 1), 10.0)
             verdict = judge([cheap], [canary], [], verdict)
             assert verdict.state is State.HEALTHY

@@ -4,13 +4,16 @@ It reads results and never the ledger, so that it and the renderer can only agre
 """
 
 from collections.abc import Callable
+from statistics import median
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.metrics import MetricWrapperBase
 
 from exporter.ledger import DURATION_BOUNDS, INTER_CHUNK_BOUNDS, TTFT_BOUNDS
+from exporter.ledger.lifecycle import USUAL
 from exporter.model.failure import Status
 from exporter.model.job import Job, Kind
+from exporter.model.observation import Part
 from exporter.model.result import Result
 from exporter.model.state import State
 from exporter.model.stream import Outcome
@@ -31,6 +34,9 @@ class Oracle:
         self._info: dict[str, dict[str, str]] = {}
         self._facts: dict[tuple[str, str], float] = {}
         self._targets: dict[str, Job] = {}
+        self._described: set[tuple[str, str]] = set()
+        #: Good canaries since the target was added, which these tests do first: (probe, duration).
+        self._good: dict[str, list[tuple[str, float | None]]] = {}
 
     def _get(
         self, kind: type[MetricWrapperBase], name: str, own: tuple[str, ...], bounds: tuple[float, ...] = ()
@@ -97,6 +103,9 @@ class Oracle:
         self.gauge(job, "response_size_bytes", found.response_bytes, own, probe)
         for phase in ("dns", "connect", "tls", "first_byte", "transfer"):
             self.gauge(job, "phase_seconds", found.phases.get(phase), ("probe", "phase"), probe, phase)
+        for part in Part if job.kind.canary else ():
+            took = result.observation.server_seconds.get(part)
+            self.gauge(job, "server_seconds", took, ("probe", "part"), probe, part)
         if found.certificate_not_after is not None:
             self.gauge(job, "tls_certificate_not_after_timestamp_seconds", found.certificate_not_after)
         if healthy:
@@ -109,6 +118,8 @@ class Oracle:
             self.count(job, "failures", 1, ("probe", "status", "reason"), probe, result.status, result.reason)
         self._settle(job)
         self._tell(result)
+        if healthy and job.kind.canary:
+            self._come_up(result)
         if job.kind is Kind.STREAM:
             self._stream(result)
         if tokens := result.observation.tokens:
@@ -120,14 +131,29 @@ class Oracle:
             return
         name, job = result.job.target.name, result.job
         for key, value in result.observation.info.items():
-            if self._info[name].get(key, value) != value:
+            own = (name, key) in self._described
+            if job.kind.canary and own:
+                continue
+            if (job.kind.canary or own) and self._info[name].get(key, value) != value:
                 self.count(job, "metadata_changes", 1, ("key",), key)
+            if not job.kind.canary:
+                self._described.add((name, key))
             self._info[name][key] = value
         for key, value in result.observation.facts.items():
             if self._facts.get((name, key), value) != value:
                 self.count(job, "metadata_changes", 1, ("key",), key)
             self._facts[name, key] = value
             self.gauge(job, "metadata", value, ("key",), key)
+
+    def _come_up(self, result: Result) -> None:
+        job, good = result.job, self._good.setdefault(result.job.target.name, [])
+        good.append((job.probe, result.measurement.duration))
+        if len(good) == 1:
+            self.gauge(job, "load_seconds", result.ended)
+        (probe, first), *others = good
+        usual = [seconds for name, seconds in others if name == probe and seconds is not None]
+        if first is not None and len(usual) == USUAL:
+            self.gauge(job, "first_request_penalty_seconds", max(0.0, first - median(usual)))
 
     def _stream(self, result: Result) -> None:
         job, stream, own = result.job, result.observation.stream, ("probe",)

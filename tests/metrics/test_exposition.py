@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,11 +13,12 @@ from exporter.ledger import DURATION_BOUNDS, Bounds
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.negotiation import OPENMETRICS, TEXT, Format
 from exporter.model.failure import Reason
+from exporter.model.load import Load
 from exporter.model.observation import Observation
 from exporter.model.state import State
 from exporter.model.stream import Tokens
 from tests.metrics.reading import check_layout, families, lines_of, scrape, series
-from tests.metrics.world import EPOCH, World, job, streamed
+from tests.metrics.world import EPOCH, World, job, never, streamed
 
 
 async def test_labels_stand_in_order(world: World) -> None:
@@ -75,6 +77,50 @@ async def test_what_the_last_run_did_not_produce_is_absent(world: World) -> None
     assert lines_of(text, "model_probe_last_success_timestamp_seconds")[0].endswith(f" {EPOCH}")
     assert lines_of(text, "model_probe_tls_certificate_not_after_timestamp_seconds")
     assert lines_of(text, "model_probe_success")[0].endswith(" 0")
+
+
+async def test_a_pause_lasts_until_the_next_run(world: World) -> None:
+    of = job(probe="stream")
+    world.watch(of)
+    exposition = Exposition(world.ledger)
+    assert not lines_of(await scrape(exposition), "model_probe_paused")
+    world.ledger.skip(of, "asleep", paused=True)
+    world.ledger.skip(of, "overlap")
+    text = await scrape(exposition)
+    labels = 'target="assistant",model="llama-3",probe="stream"'
+    assert lines_of(text, "model_probe_paused") == [f'model_probe_paused{{{labels},reason="asleep"}} 1']
+    assert f'model_probe_skipped_total{{{labels},reason="asleep"}} 1' in text
+    world.run(world.result(of, Reason.DNS))
+    text = await scrape(exposition)
+    assert lines_of(text, "model_probe_paused") == [f'model_probe_paused{{{labels},reason="asleep"}} 0']
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        (Load(running=8, waiting=3), None, {"queue_depth": 3, "requests_running": 8}),
+        (Load(running=8, waiting=3), Load(running=7, waiting=0), {"queue_depth": 0, "requests_running": 7}),
+        (Load(progress=9), None, {}),
+        (Load(running=float("nan"), waiting=float("inf")), None, {}),
+        (None, None, {}),
+    ],
+)
+async def test_load_as_it_was_read_last(
+    world: World, before: Load | None, after: Load | None, shown: dict[str, int]
+) -> None:
+    canary, health = replace(job(probe="infer"), load=never), job()
+    world.watch(canary, health)
+    exposition = Exposition(world.ledger)
+    world.run(replace(world.result(canary), load=Load(running=1, waiting=1)))
+    await scrape(exposition)
+    world.run(replace(world.result(canary), load=before, load_after=after))
+    world.run(world.result(health))  # a probe that reads no load takes nothing away
+    text = await scrape(exposition)
+    found = {name: lines_of(text, f"model_probe_{name}") for name in ("queue_depth", "requests_running")}
+    assert found == {
+        name: [f'model_probe_{name}{{target="assistant",model="llama-3"}} {shown[name]}'] if name in shown else []
+        for name in found
+    }
 
 
 async def test_state_is_one_hot_and_up_follows(world: World) -> None:

@@ -9,7 +9,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.negotiation import OPENMETRICS, TEXT, Format
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Job, Kind
-from exporter.model.observation import PHASES, Observation
+from exporter.model.observation import PHASES, Observation, Part
 from exporter.model.result import Result
 from exporter.model.state import State
 from exporter.model.stream import Channel, Outcome, StreamMeter, Tokens
@@ -33,7 +33,10 @@ def any_observation(dice: random.Random, of: Job, reason: Reason | None) -> Obse
         stream = meter.finish(dice.choice(list(Outcome)), at + dice.random())
     if not of.kind.canary:
         tokens = None
-    return Observation(failure=failure, info=info, facts=facts, stream=stream, tokens=tokens)
+    account = {part: dice.expovariate(3) for part in Part if dice.random() < 0.4}
+    return Observation(
+        failure=failure, info=info, facts=facts, stream=stream, tokens=tokens, server_seconds=account
+    )  # fmt: skip
 
 
 def any_result(dice: random.Random, world: World, of: Job) -> Result:

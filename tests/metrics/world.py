@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from exporter.ledger import Ledger
 from exporter.model.endpoint import Endpoint
-from exporter.model.failure import Failure, Reason, Status, row_of
+from exporter.model.failure import Evidence, Failure, Reason, Status, row_of
 from exporter.model.job import Job, Kind, Retry, Schedule, Thresholds
 from exporter.model.observation import Measurement, Observation
 from exporter.model.result import Result
@@ -107,7 +107,7 @@ class World:
             ended=self.now + (duration or 0.0),
             at=EPOCH + self.now,
             status=row.status if row else Status.HEALTHY,
-            evidence=row.evidence if row else row_of(Reason.INTERNAL).evidence,
+            evidence=row.evidence if row else Evidence.OK,
             reason=reason,
             detail="",
             attempts=attempts,

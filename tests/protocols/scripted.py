@@ -38,6 +38,17 @@ class Scripted:
         return b"".join(what for _, what in self.script if isinstance(what, bytes))[:limit]
 
 
+class Beside:
+    """Another address of the same server: asked as `METHOD :PORT/path`, or with its whole url."""
+
+    def __init__(self, exchange: "FakeExchange", where: str | int) -> None:
+        self.exchange = exchange
+        self.place = f":{where}" if isinstance(where, int) else where
+
+    async def request(self, method, path, **more) -> Response:
+        return await self.exchange.request(method, f"{self.place}{path}", **more)
+
+
 class FakeExchange:
     """Answers from a table of `METHOD path`. An answer is (status, body, headers), a Failure, or a function of the
     request's body; a stream is (status, content type, script).
@@ -48,6 +59,7 @@ class FakeExchange:
         self.clock = 100.0
         self.deadline = self.clock + timeout
         self.memory: dict[str, Any] = {}
+        self.on_token: Any = None
         self.asked: list[str] = []
         self.bodies: list[bytes | None] = []
         self.headers: list[list[tuple[str, str]]] = []
@@ -79,6 +91,9 @@ class FakeExchange:
         found = self.answers.get(f"{method} {path}", (404, '{"detail":"Not Found"}'))
         return found(body) if callable(found) else found
 
+    def beside(self, where: str | int) -> Beside:
+        return Beside(self, where)
+
     async def connect(self) -> None:
         raise AssertionError("no protocol here connects without asking")
 
@@ -93,11 +108,16 @@ class FakeExchange:
 
 
 def build(
-    name: str, kind: Kind, own: dict[str, Any] | None = None, *, model="", path="", query="", options=None
+    name: str, kind: Kind, own: dict[str, Any] | None = None, *, model="", path="", query="", options=None, **more
 ) -> Any:
     """A protocol as config/build makes it: settings validated from plain values."""
     cls = protocols.load(name)
     settings = cls.kinds[kind].model_validate(own or {})
     return cls(
-        model=model, path=path, query=query, settings=settings, options=cls.options.model_validate(options or {})
+        model=model,
+        path=path,
+        query=query,
+        settings=settings,
+        options=cls.options.model_validate(options or {}),
+        **more,
     )

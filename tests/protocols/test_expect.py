@@ -6,20 +6,23 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from exporter.contracts import Headers
+from exporter.model.failure import MAX_DETAIL, Reason, joined
+from exporter.model.job import Within
 from exporter.protocols.compare import difference, flatten, show
 from exporter.protocols.expect import (
-    Json,
-    JsonCheck,
-    Regex,
     StatusRange,
     TextExpect,
+    TextStreamExpect,
     accepts,
+    check_body,
     check_headers,
-    check_json,
     check_regex,
     check_text,
+    failed,
+    large,
 )
 from exporter.protocols.http import HttpExpect
+from exporter.protocols.patterns import Regex
 
 
 def problem_of(kind, value):
@@ -33,12 +36,6 @@ def test_a_wrong_regex_is_said_with_its_position(value, words):
     message = problem_of(Regex, value)
     assert "not a regular expression" in message
     assert words in message
-
-
-@pytest.mark.parametrize("value", ["a[", "a ! b", "", "[", "a.b ==="])
-def test_a_wrong_jmespath_is_said_with_its_position(value):
-    assert "position" in problem_of(Json, value)
-    assert "position" in problem_of(Json, {"path": value, "equals": 1})
 
 
 @pytest.mark.parametrize("value", [99, 600, "2xxx", True, "300-200", "abc", 1.5, None, "0200"])
@@ -82,34 +79,112 @@ def test_text(expect, text, holds):
 
 
 @pytest.mark.parametrize(
-    ("check", "value", "holds"),
+    ("expect", "text", "words"),
     [
-        ("status == 'ok'", {"status": "ok"}, True),
-        ("status == 'ok'", {"status": "no"}, False),
-        ("ready", {"ready": True}, True),
-        ("ready", {"ready": 1}, False),
-        ("ready", {"ready": "true"}, False),
-        ("ready", None, False),
-        ("length(a)", {"a": 3}, False),  # cannot be worked out
-        ({"path": "a.b", "equals": 1}, {"a": {"b": 1.0}}, True),
-        ({"path": "a.b", "equals": 1}, {"a": {"b": True}}, False),
-        ({"path": "a", "equals": {"b": 1}}, {"a": {"b": 1, "c": 2}}, True),
-        ({"path": "a", "equals": [1, 2]}, {"a": [1]}, False),
-        ({"path": "a", "equals": None}, {}, True),
+        ({"text": "OK"}, "no", 'the answer does not contain "OK": no'),
+        ({"text": ["a", "b"]}, "a", 'the answer does not contain "b": a'),
+        ({"text": {"value": "sorry", "negate": True}}, "so sorry", 'the answer contains "sorry": so sorry'),
+        ({"text": {"value": "sorry", "negate": True}}, "fine", None),
+        ({"equals": "OK."}, "Ok", 'the answer is not "OK.": Ok'),
+        ({"regex": "^ok"}, "no", "the answer does not match ^ok: no"),
+        ({"regex": {"value": "!{3}", "negate": True}}, "a!!!", "the answer matches !{3}: a!!!"),
+        ({"regex": ["a", {"value": "b", "negate": True}]}, "a", None),
+        (
+            {"text": ["x", {"value": "n", "negate": True}], "equals": "y", "regex": ["^z", "n"]},
+            "no",
+            'the answer is not "y"; the answer does not contain "x"; the answer contains "n"; '
+            "the answer does not match ^z: no",
+        ),
     ],
 )
-def test_json(check, value, holds):
-    expect = TypeAdapter(Json).validate_python(check)
-    assert isinstance(expect, JsonCheck)
-    assert (check_json(expect, value) is None) is holds
+def test_every_check_of_a_text_speaks_for_itself(expect, text, words):
+    assert check_text(TextExpect.model_validate(expect), text) == words
 
 
-def test_headers():
+def test_a_body_that_is_no_json_is_malformed_unless_it_is_wrong_anyway():
+    expect = TextExpect.model_validate({"json": {"path": "a", "equals": 1}, "text": "ok"})
+    assert check_body(expect, b"ok").reason is Reason.MALFORMED
+    wrong = check_body(expect, b"no")
+    assert wrong.reason is Reason.EXPECTATION
+    assert wrong.detail == 'the answer does not contain "ok": no; the body is not JSON (Expecting value): no'
+    assert check_body(expect, b'{"a": 2}').detail == ('the answer does not contain "ok": {"a": 2}; a is 2, expected 1')
+    assert check_body(expect, b'{"a": 1, "b": "ok"}') is None
+
+
+def test_complaints_about_what_came_before_the_body_come_first():
+    expect = TextExpect.model_validate({"text": "ok"})
+    failure = check_body(expect, b"no", ["there is no header X", None])
+    assert failure.detail == 'there is no header X; the answer does not contain "ok": no'
+    assert failed([None, None]) is None
+
+
+def test_a_schema_or_a_pattern_sends_large_answers_to_a_thread():
+    plain, pattern = TextExpect(), TextExpect.model_validate({"regex": "a"})
+    schema = TextExpect.model_validate({"schema": {"type": "object"}})
+    assert large(schema) < large(pattern) < large(plain)
+
+
+@given(st.lists(st.text(min_size=1, max_size=400), min_size=1, max_size=12))
+def test_a_detail_has_room_for_the_first_complaint_and_counts_the_rest(complaints):
+    text = joined(complaints)
+    assert 0 < len(text) <= MAX_DETAIL
+    if sum(map(len, complaints)) + 2 * len(complaints) <= MAX_DETAIL:
+        assert text == "; ".join(complaints)
+    else:
+        assert text.startswith(complaints[0][:200])
+        assert text.endswith(("more", "..."))
+
+
+def test_what_finds_no_room_is_counted():
+    assert joined(["a" * 200, "b" * 200, "c" * 10]) == "a" * 200 + "; and 2 more"
+    assert joined(["a" * 400, "b"]) == "a" * (MAX_DETAIL - 15) + "...; and 1 more"
+    assert joined(["a" * 400]) == "a" * (MAX_DETAIL - 3) + "..."
+
+
+@pytest.mark.parametrize(
+    ("expect", "within"),
+    [
+        ({}, None),
+        ({"text": "a"}, None),
+        ({"duration": "2s"}, Within(2.0)),
+        ({"ttft": "500ms"}, Within(None, 0.5)),
+        ({"duration": "2s", "ttft": "500ms"}, Within(2.0, 0.5)),
+    ],
+)
+def test_how_soon_an_answer_must_be_there_is_for_the_runner_to_compare(expect, within):
+    assert TextStreamExpect.model_validate(expect).within() == within
+
+
+def test_only_a_stream_has_a_first_token():
+    assert TextExpect.model_validate({"duration": "2s"}).within() == Within(2.0)
+    with pytest.raises(ValidationError):
+        TextExpect.model_validate({"ttft": "500ms"})
+
+
+@pytest.mark.parametrize("value", [7, True, None, ["a", 7], [], "", {"value": ""}, {"negate": True}])
+def test_a_text_check_that_makes_no_sense_is_refused(value):
+    if value is None:
+        return
+    with pytest.raises(ValidationError):
+        TextExpect.model_validate({"text": value})
+
+
+@pytest.mark.parametrize(
+    ("expect", "words"),
+    [
+        ({"server": "uvi"}, None),
+        ({"X": "^2$"}, None),
+        ({"Y": ""}, "there is no header Y"),
+        ({"X": "3"}, "header X does not match 3: 1"),
+        ({"X": {"value": "2", "negate": True}}, "header X matches 2: 2"),
+        ({"Y": {"value": "2", "negate": True}}, None),
+        ({"X": ["1", {"value": "3", "negate": True}]}, None),
+        ({"Y": "", "X": "3"}, "there is no header Y; header X does not match 3: 1"),
+    ],
+)
+def test_headers(expect, words):
     headers = Headers([("Server", "uvicorn"), ("X", "1"), ("X", "2")])
-    assert check_headers({"server": "uvi"}, headers) is None
-    assert check_headers({"X": "^2$"}, headers) is None
-    assert "no header Y" in check_headers({"Y": ""}, headers)
-    assert "does not match" in check_headers({"X": "3"}, headers)
+    assert check_headers(HttpExpect.model_validate({"header": expect}).header, headers) == words
 
 
 @pytest.mark.parametrize("pattern", [r"(a+)+$", r"(a|aa)+$", r"(.*)*x"])
@@ -145,6 +220,28 @@ def test_a_pattern_that_explodes_is_stopped(pattern):
 )
 def test_difference(expected, found, tolerance, same):
     assert (difference(expected, found, tolerance) is None) is same
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "tolerance", "rtol", "same"),
+    [
+        (100, 101, 0, 0.01, True),
+        (100, 101.1, 0, 0.01, False),
+        (-100, -101, 0, 0.01, True),
+        (100, 102, 1, 0.01, True),
+        (0, 0.1, 0, 0.5, False),
+        (float("inf"), 1.0, 0, 0.1, False),
+        (1.0, float("nan"), 1.0, 1.0, False),
+        (10**400, 10**400 + 1, 0, 1.0, False),
+    ],
+)
+def test_a_relative_tolerance_is_added_to_the_absolute_one(expected, found, tolerance, rtol, same):
+    assert (difference(expected, found, tolerance, rtol=rtol) is None) is same
+
+
+def test_difference_says_what_was_allowed():
+    assert difference(1.0, 2.0, 0.1, "x", rtol=0.5) == "x is 2, expected 1 (tolerance 0.1, rtol 0.5)"
+    assert difference(1.0, 2.0, where="x", rtol=0.5) == "x is 2, expected 1 (rtol 0.5)"
 
 
 def test_difference_names_the_first_place():

@@ -22,6 +22,10 @@ def said(text="OK.", finish="stop", usage=None, **message):
     return (200, json.dumps({"choices": [choice], "usage": usage}))
 
 
+#: Of a server that needs no introduction.
+KNOWN = {"server": "generic"}
+
+
 def sse(*values):
     return b"".join(f"data: {v if isinstance(v, str) else json.dumps(v)}\n\n".encode() for v in values)
 
@@ -53,6 +57,8 @@ GOOD = stream(chunk(content="OK."), chunk("stop"), "[DONE]")
         ({"GET /v1/models": (200, '{"models":["m"]}')}, "m", Reason.MALFORMED, Reason.MALFORMED),
         ({"GET /v1/models": (200, '{"data":[{"name":"m"}]}')}, "m", Reason.MALFORMED, Reason.MALFORMED),
         ({"GET /v1/models": (200, '{"data":{}}')}, "m", Reason.MALFORMED, Reason.MALFORMED),
+        ({"GET /v1/models": (200, '{"data":null}')}, "m", Reason.MALFORMED, Reason.MALFORMED),
+        ({"GET /v1/models": (200, '{"object":"list","data":null}')}, "m", None, None),  # Ollama without a model
         ({"GET /v1/models": (200, '{"error":{"message":"x"}}')}, "m", Reason.ERROR_EVENT, Reason.ERROR_EVENT),
     ],
 )
@@ -76,7 +82,8 @@ async def test_metadata(ask):
     assert found.facts == {"max_model_len": 4096.0}
     assert (await ask("openai", "metadata", answers, model="lora")).info["model_id"] == "lora"
     assert (await ask("openai", "metadata", answers, model="x")).failure.reason is Reason.MODEL_NOT_FOUND
-    assert (await ask("openai", "metadata", answers)).info == {}  # two models, and none is meant
+    nobody = await ask("openai", "metadata", answers)  # two models, and none is meant
+    assert nobody.info == {"server": "vllm", "server_version": "0.11.2"}
     assert (await ask("openai", "metadata", models(VLLM))).info["server"] == "vllm"  # no version told
 
 
@@ -99,11 +106,11 @@ async def test_litserve_has_no_listing(ask):
     assert (await ask("openai", "health", fake)).failure.reason is Reason.NOT_READY
     del fake.answers["GET /health"]
     assert (await ask("openai", "health", fake)).failure.reason is Reason.HTTP_STATUS
-    assert "openai.litserve" not in fake.memory  # another server lives there now
+    assert "openai.server" not in fake.memory  # another server lives there now
 
 
 async def test_health_of_an_unknown_server_is_never_asked(ask):
-    fake = FakeExchange({"GET /info": (200, '{"model_id":"x","router":"y"}')})
+    fake = FakeExchange({"GET /info": (200, '{"model_id":"x"}')})
     assert (await ask("openai", "health", fake)).failure.reason is Reason.HTTP_STATUS
     assert "GET /health" not in fake.asked
 
@@ -114,20 +121,22 @@ async def test_infer(ask):
         "completion_tokens_details": {"reasoning_tokens": 3},
     }  # fmt: skip
     fake = FakeExchange({CHAT: said(usage=usage)})
-    found = await ask("openai", "infer", fake, {"expect": {"regex": "(?i)ok"}}, model="llama")
+    own = {"expect": {"regex": "(?i)ok"}, "cache": "warm"}
+    found = await ask("openai", "infer", fake, own, model="llama", options=KNOWN)
     assert found.failure is None
     assert found.tokens == Tokens(input=6, output=2, reasoning=3, cached=4)
     assert found.answer == "OK."
     assert json.loads(fake.bodies[0]) == {
         "model": "llama", "messages": [{"role": "user", "content": "Say OK."}], "max_tokens": 16, "temperature": 0.0,
+        "user": "model-exporter",
     }  # fmt: skip
 
 
 async def test_completions(ask):
     answer = (200, '{"choices":[{"index":0,"text":"OK.","finish_reason":"length"}]}')
     fake = FakeExchange({"POST /openai/v1/completions": answer})
-    own = {"api": "completions", "prompt": "Hi", "max_tokens": 3, "temperature": None, "seed": 7}
-    found = await ask("openai", "infer", fake, own, path="/openai")
+    own = {"api": "completions", "prompt": "Hi", "max_tokens": 3, "temperature": None, "seed": 7, "tag": None}
+    found = await ask("openai", "infer", fake, own, path="/openai", options=KNOWN)
     assert found.failure is None
     assert json.loads(fake.bodies[0]) == {"prompt": "Hi", "max_tokens": 3, "seed": 7}
 
@@ -214,22 +223,22 @@ def refusing(key, text, then):
 async def test_max_tokens_is_renamed_where_the_server_says_so_and_remembered(ask):
     text = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
     fake = FakeExchange({CHAT: refusing("max_tokens", text, said())})
-    assert (await ask("openai", "infer", fake)).failure is None
+    assert (await ask("openai", "infer", fake, options=KNOWN)).failure is None
     assert len(fake.asked) == 2
     assert json.loads(fake.bodies[1])["max_completion_tokens"] == 16
-    assert (await ask("openai", "infer", fake)).failure is None
+    assert (await ask("openai", "infer", fake, options=KNOWN)).failure is None
     assert len(fake.asked) == 3  # asked right at once
 
 
 async def test_temperature_is_left_out_where_it_is_refused(ask):
     fake = FakeExchange({CHAT: refusing("temperature", "temperature does not support 0.0", said())})
-    assert (await ask("openai", "infer", fake)).failure is None
+    assert (await ask("openai", "infer", fake, options=KNOWN)).failure is None
     assert "temperature" not in json.loads(fake.bodies[1])
 
 
 async def test_a_request_that_stays_wrong_is_not_remembered(ask):
     fake = FakeExchange({CHAT: (400, "temperature, max_completion_tokens, all wrong")})
-    found = await ask("openai", "infer", fake)
+    found = await ask("openai", "infer", fake, options=KNOWN)
     assert found.failure.reason is Reason.HTTP_STATUS
     assert found.failure.row.evidence is Evidence.REFUSED
     assert fake.memory == {}
@@ -238,7 +247,7 @@ async def test_a_request_that_stays_wrong_is_not_remembered(ask):
 
 async def test_a_body_of_ones_own_is_never_changed(ask):
     fake = FakeExchange({CHAT: (400, "temperature")})
-    assert (await ask("openai", "infer", fake, {"body": {"temperature": 0}})).failure.http_status == 400
+    assert (await ask("openai", "infer", fake, {"body": {"temperature": 0}}, options=KNOWN)).failure.http_status == 400
     assert len(fake.asked) == 1
 
 
@@ -246,7 +255,7 @@ async def test_stream(ask):
     usage = {"choices": [], "usage": {"prompt_tokens": 4, "completion_tokens": 2}}
     answer = stream(chunk(role="assistant"), chunk(content="O"), chunk(content="K."), chunk("stop"), usage, "[DONE]")
     fake = FakeExchange({CHAT: answer})
-    found = await ask("openai", "stream", fake, {"expect": {"equals": "OK."}}, model="m")
+    found = await ask("openai", "stream", fake, {"expect": {"equals": "OK."}}, model="m", options=KNOWN)
     assert found.failure is None
     assert found.stream.outcome is Outcome.COMPLETE
     assert found.stream.ttft == {Channel.CONTENT: 1.0}
@@ -273,8 +282,8 @@ async def test_stream_options_are_left_out_where_they_are_refused(ask, status):
         return GOOD
 
     fake = FakeExchange({CHAT: answer})
-    assert (await ask("openai", "stream", fake)).failure is None
-    assert (await ask("openai", "stream", fake)).failure is None
+    assert (await ask("openai", "stream", fake, options=KNOWN)).failure is None
+    assert (await ask("openai", "stream", fake, options=KNOWN)).failure is None
     assert len(fake.asked) == 3
 
 

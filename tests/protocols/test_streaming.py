@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.contracts import Headers
 from exporter.model.failure import Evidence, Failure, Reason
-from exporter.model.stream import Channel, Outcome, Tokens
+from exporter.model.stream import Channel, Outcome, TokenEvent, Tokens
 from exporter.protocols import openai_answer, streaming
 from exporter.protocols.streaming import Promise, Raw, Step
 from exporter.transport.framing import SseParser
@@ -33,9 +33,12 @@ DONE = sse("[DONE]")
 GO_ON = b": keep-alive\n\n"
 
 
-def follow(*script, timeout=30.0, promise=None, first_token=None, idle=None, framing=None, read=openai_answer.read):
+def follow(
+    *script, timeout=30.0, promise=None, first_token=None, idle=None, framing=None, read=openai_answer.read, heard=None
+):
     """Follow a script of (seconds after t0, bytes | Failure | None for the clean end)."""
     fake = FakeExchange({}, timeout=timeout)
+    fake.on_token = heard
     t0 = fake.clock
     answer = Scripted(fake, 200, Headers(), [(t0 + at, what) for at, what in script])
     limits = streaming.waits(fake, first_token, idle)
@@ -188,6 +191,27 @@ def test_channels():
     tool = follow((1, delta(tool_calls=[call])), (2, delta(tool_calls=[more])), (3, delta("tool_calls")), (3, DONE))
     assert tool.summary.ttft == {Channel.TOOL: 1.0}
     assert tool.tools == {0: ("f", '{"a":1}')}
+
+
+def test_a_listener_hears_every_token_event_at_once_and_nothing_else():
+    call = delta(tool_calls=[{"index": 0, "function": {"name": "look", "arguments": '{"at"'}}])
+    heard = []
+    script = [
+        (1, ROLE),
+        (2, delta(content="Hi", reasoning="hm")),
+        (3, call),
+        (3, GO_ON),
+        (4, STOP),
+        (4, USAGE),
+        (4, DONE),
+    ]
+    followed = follow(*script, heard=heard.append)
+    assert heard == [
+        TokenEvent(2.0, Channel.CONTENT, "Hi"),
+        TokenEvent(2.0, Channel.REASONING, "hm"),
+        TokenEvent(3.0, Channel.TOOL, '{"at"'),
+    ]
+    assert followed == follow(*script)
 
 
 def test_white_space_is_a_token():

@@ -202,7 +202,7 @@ def test_json_is_what_the_contract_says() -> None:
     waiting = gate.verdict(states(a=Verdict(State.ZOMBIE, Reason.TIMEOUT, "no token in 2s")))
     assert waiting.as_json() == {
         "ready": False,
-        "blocking": [{"target": "a", "state": "zombie", "reason": "timeout", "have": 1, "want": 2}],
+        "blocking": [{"target": "a", "state": "zombie", "reason": "timeout", "have": 1, "want": 2, "hint": None}],
     }
     gate.feed(result(health))
     assert gate.verdict(states()).as_json() == {"ready": True, "blocking": []}
@@ -211,3 +211,83 @@ def test_json_is_what_the_contract_says() -> None:
 def test_nothing_in_a_row_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         Gate(since=0.0, consecutive=0)
+
+
+def test_all_addresses_of_a_target_must_be_good() -> None:
+    replicas = [
+        job(Kind.HEALTH, target(f"a@10.0.0.{number}:80", group="a", address=f"10.0.0.{number}:80")) for number in (1, 2)
+    ]
+    gate = Gate(since=0.0, select=[("target", "a")])
+    gate.watch([*replicas, job(Kind.HEALTH, target("b"))])
+    gate.feed(result(replicas[0]))
+    waiting = gate.verdict(states())
+    assert [standing.target for standing in waiting.blocking] == ["a@10.0.0.2:80"]
+    gate.feed(result(replicas[1]))
+    assert gate.verdict(states()).ready
+    one = Gate(since=0.0, select=[("target", "a"), ("address", "10.0.0.1:80")])
+    one.watch(replicas)
+    assert one.targets == ("a@10.0.0.1:80",)
+
+
+def test_what_is_still_to_be_found_holds_the_gate_up() -> None:
+    health = job(Kind.HEALTH)
+    gate = Gate(since=0.0)
+    gate.watch([health], [target("gateway"), target("a")])
+    gate.feed(result(health))
+    waiting = gate.verdict(states())
+    assert [(each.target, each.state, each.detail) for each in waiting.blocking] == [
+        ("gateway", State.UNKNOWN, "what is there was not found yet")
+    ], "a target that is watched by its name stands for itself"
+    gate.watch([health])
+    assert gate.verdict(states()).ready
+
+
+@pytest.mark.parametrize(
+    ("select", "waits"),
+    [
+        ((), True),
+        ((("team", "x"),), True),
+        ((("team", "y"),), False),
+        ((("stage", "z"),), False),
+        ((("target", "gateway/llama"), ("model", "llama"), ("protocol", "openai")), True),
+    ],
+)
+def test_only_what_may_be_selected_is_waited_for(select: tuple[tuple[str, str], ...], waits: bool) -> None:
+    gate = Gate(since=0.0, select=select)
+    gate.watch([], [target("gateway", labels={"team": "x"})])
+    assert gate.verdict(states()).ready is not waits
+
+
+def test_a_canary_that_is_asleep_says_so_and_how_it_is_woken() -> None:
+    health, stream = job(Kind.HEALTH), job(Kind.STREAM)
+    gate = Gate(since=0.0)
+    gate.watch([health, stream])
+    gate.feed(result(health))
+    waiting = gate.verdict(states(), lambda name: {"stream": "asleep"})
+    assert waiting.as_json()["blocking"] == [
+        {"target": "a", "state": "healthy", "reason": "asleep", "have": 0, "want": 1, "hint": "wake: true"}
+    ]
+    assert waiting.blocking[0].detail.startswith("stream does not run: its model sleeps")
+    gate.feed(result(stream))
+    assert gate.verdict(states(), lambda name: {"stream": "asleep"}).ready
+
+
+@pytest.mark.parametrize(
+    ("verdict", "passed_over", "reason"),
+    [
+        (HEALTHY, {"infer": "budget"}, "budget"),
+        (HEALTHY, {"health": "asleep"}, None),  # does not count beside canaries
+        (HEALTHY, {"infer": "overlap"}, None),
+        (Verdict(State.ERROR, Reason.CONNECT_REFUSED), {"infer": "asleep"}, "connect_refused"),
+    ],
+)
+def test_only_what_holds_the_gate_up_is_named(
+    verdict: Verdict, passed_over: Mapping[str, str], reason: str | None
+) -> None:
+    health, infer, stream = job(Kind.HEALTH), job(Kind.INFER), job(Kind.STREAM)
+    gate = Gate(since=0.0)
+    gate.watch([health, infer, stream])
+    gate.feed(result(stream))
+    (standing,) = gate.verdict(states(a=verdict), lambda name: passed_over).blocking
+    assert standing.reason == reason
+    assert not standing.hint

@@ -8,12 +8,13 @@ from typing import NamedTuple, Self
 
 
 class Request(NamedTuple):
-    """What was asked. Header names are in lower case."""
+    """What was asked, and the port it came from. Header names are in lower case."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
+    port: int = 0
 
 
 #: The status and body of the answer; a third member holds headers.
@@ -34,7 +35,7 @@ class Fake:
             def handle_one(self) -> None:
                 size = int(self.headers.get("content-length") or 0)
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                request = Request(self.command, self.path, headers, self.rfile.read(size))
+                request = Request(self.command, self.path, headers, self.rfile.read(size), self.client_address[1])
                 fake.requests.append(request)
                 reply = fake.answer(request)
                 body = reply[1].encode()

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,16 +63,23 @@ class Server:
         return None
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
+@asynccontextmanager
+async def listening() -> AsyncIterator[Server]:
+    """A server on a free port."""
     made = Server()
-    listening = await asyncio.start_server(made.talk, "127.0.0.1", 0)
-    made.port = listening.sockets[0].getsockname()[1]
+    socket = await asyncio.start_server(made.talk, "127.0.0.1", 0)
+    made.port = socket.sockets[0].getsockname()[1]
     yield made
-    listening.close()
+    socket.close()
     for writer in made.writers:
         writer.transport.abort()
     await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    async with listening() as made:
+        yield made
 
 
 @pytest.fixture

@@ -106,6 +106,23 @@ def test_the_stamp_is_that_of_the_read_that_completed_the_event() -> None:
     assert [(event.at, event.data) for event in parser] == [(3.0, "a"), (3.0, "b"), (4.0, "c")]
 
 
+@pytest.mark.parametrize(("make", "lead", "end"), [(SseParser, b"data: ", b"\n\n"), (NdjsonParser, b"", b"\n")])
+@given(texts=st.lists(st.text(_PLAIN, min_size=1, max_size=6), max_size=10), cuts=_CUTS)
+def test_stamps_are_those_of_the_last_byte(
+    make: type[Parser], lead: bytes, end: bytes, texts: list[str], cuts: list[int]
+) -> None:
+    wire, ends = b"", []
+    for text in texts:
+        wire += lead + json.dumps(text).encode() + end
+        ends.append(len(wire))
+    pieces = cut(wire, cuts)
+    edges = [sum(map(len, pieces[: place + 1])) for place in range(len(pieces))]
+    read_of = [next(place for place, edge in enumerate(edges) if edge >= last) for last in ends]
+    events = parse(make(), *pieces)
+    assert [json.loads(event.data) for event in events] == texts
+    assert [event.at for event in events] == read_of
+
+
 def test_a_caller_may_stop_and_go_on() -> None:
     parser = SseParser()
     parser.feed(1.0, b"data: a\n\ndata: b\n\n")

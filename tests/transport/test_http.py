@@ -301,6 +301,21 @@ async def test_all_addresses_refused(transport: Transport, server: Server) -> No
     assert "127.0.0.9" in caught.value.detail
 
 
+async def test_a_replica_is_reached_at_its_own_port_under_the_name_of_all(transport: Transport, server: Server) -> None:
+    endpoint = Endpoint("http", "all.test", 80, addresses=("127.0.0.1",), address_port=server.port)
+    exchange = transport.exchange(endpoint, deadline=time.perf_counter() + 5, trace_id="0" * 32, memory={})
+    assert (await exchange.request("GET", "/")).status == 200
+    assert server.header("host") == "all.test"
+    assert exchange.measured().phases.keys() & {"dns", "connect"} == {"connect"}, "it needs no look-up"
+    await exchange.close()
+    elsewhere = Endpoint("http", "all.test", 80, addresses=("127.0.0.1",), address_port=9)
+    exchange = transport.exchange(elsewhere, deadline=time.perf_counter() + 5, trace_id="0" * 32, memory={})
+    management = exchange.beside(f"http://all.test:{server.port}")
+    assert (await management.request("GET", "/")).status == 200, "at the same address, and the port it was given"
+    assert server.header("host") == f"all.test:{server.port}"
+    await exchange.close()
+
+
 async def test_a_socket_file(tmp_path: Path, transport: Transport) -> None:
     made = Server()
     path = str(tmp_path / "s")

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import BaseTestServer, TestClient
 
+from exporter.engine.maintenance import Maintenance
 from exporter.ledger import Ledger
 from exporter.metrics.exposition import Exposition
 from exporter.model.endpoint import Endpoint
@@ -102,6 +103,7 @@ class House:
     jobs: Callable[[str, str, str, str], Sequence[Job]] | None = None
     answer: Callable[[Job], Awaitable[Result]] | None = None
     found: dict[str, Sequence[Job]] = field(default_factory=dict)
+    maintenance: Maintenance = field(default_factory=Maintenance)
 
     def watch(self, name: str = "chat", state: State = State.HEALTHY, *, reason: Reason | None = None, detail: str = "",
               probes: Sequence[tuple[str, Kind]] = (("health", Kind.HEALTH),), **target: Any) -> list[Job]:  # fmt: skip
@@ -158,6 +160,9 @@ class House:
             jobs_found=lambda result: self.found.get(result.job.probe, ()),
             resolve=self._resolve,
             run=self._run,
+            announced=lambda: self.maintenance.announced,
+            announce=lambda wish: self.maintenance.announce(wish, WALL),
+            withdraw=lambda name: self.maintenance.withdraw(name) is not None,
         )
 
 

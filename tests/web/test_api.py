@@ -27,12 +27,14 @@ async def test_all_targets(client: Client, house: Any) -> None:
     assert told["states"] == {"healthy": 1, "error": 1}
     assert [target["name"] for target in told["targets"]] == ["a", "b"]
     assert await (await client.get("/api/v1/targets?state=healthy&q=B")).json() == {
-        "total": 2, "states": {"healthy": 1, "error": 1}, "targets": [told["targets"][1]],
+        "total": 2, "states": {"healthy": 1, "error": 1}, "budget": None, "targets": [told["targets"][1]],
     }  # fmt: skip
 
 
 async def test_no_target_is_an_empty_list(client: Client) -> None:
-    assert await (await client.get("/api/v1/targets")).json() == {"total": 0, "states": {}, "targets": []}
+    assert await (await client.get("/api/v1/targets")).json() == {
+        "total": 0, "states": {}, "budget": None, "targets": [],
+    }  # fmt: skip
 
 
 async def test_a_long_list_is_whole(client: Client, house: Any) -> None:

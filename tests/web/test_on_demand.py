@@ -8,7 +8,7 @@ from aiohttp.test_utils import TestClient
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from exporter.model.endpoint import Endpoint
+from exporter.model.endpoint import Endpoint, Proxy
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Job, Kind
 from exporter.model.result import Result
@@ -138,6 +138,23 @@ async def test_what_the_look_up_takes_is_taken_from_the_run(client: Client, hous
     answer = await client.get("/probe?target=http://a.models.svc:8080&probe=health")
     assert house.ran[0].schedule.timeout <= 4.95
     assert 'model_probe_timeout_seconds{target="a.models.svc:8080",model="",probe="health"} 5' in await answer.text()
+
+
+async def test_a_proxy_looks_up_the_names_that_are_allowed(client: Client, house: Any) -> None:
+    """Where only an address can be allowed, it is looked up here, and the proxy is asked for that address."""
+    house.addresses = {"b.lan": ["10.0.0.7"]}
+
+    def jobs(url: str, *_: str) -> list[Job]:
+        host = url.partition("://")[2].partition(":")[0]
+        return [make_job(endpoint=Endpoint("http", host, 8080, proxy=Proxy("127.0.0.1", 3128)))]
+
+    house.jobs = jobs
+    assert (await client.get("/probe?target=http://a.models.svc:8080")).status == 200
+    assert house.ran[-1].target.endpoint.addresses == ()
+    assert (await client.get("/probe?target=http://b.lan:8080")).status == 200
+    assert house.ran[-1].target.endpoint.addresses == ("10.0.0.7",)
+    assert (await client.get("/probe?target=http://c.lan:8080")).status == 403
+    assert len(house.ran) == 2
 
 
 async def test_credentials_that_may_not_go_there_are_denied(client: Client, house: Any) -> None:
@@ -322,3 +339,18 @@ async def test_debug_shows_what_happened_then_the_metrics(client: Client, house:
     assert "\x1b" not in text
     assert "\n# HELP x" not in story
     assert samples(metrics)["probe_success"] == 0
+
+
+async def test_a_model_that_is_left_asleep_is_no_failure(client: Client, house: Any) -> None:
+    house.on_demand.debug = True
+
+    async def asleep(job: Job) -> Result:
+        result = make_result(job, detail="the model is not loaded")
+        return replace(result, skipped="asleep") if job.kind.canary else result
+
+    house.answer = asleep
+    text = await (await client.get(f"{URL}&debug=true")).text()
+    story, _, metrics = text.partition("Metrics that would have been returned:")
+    assert "stream (stream): asleep\n  detail: the model is not loaded" in story
+    assert samples(metrics)["probe_success"] == 1
+    assert 'probe="stream",reason="asleep"} 1' in metrics

@@ -26,10 +26,16 @@ export UV_CACHE_DIR="${UV_CACHE_DIR:-$real/uv-cache}" UV_SYSTEM_CERTS=1
 
 for server in "$@"; do
     pins=$here/$server.txt
+    [ -e "$pins" ] || pins=$here/$server.sh
     stamp=$real/$server/.installed-$(cksum <"$pins" | tr -cd '0-9')
     [ -e "$stamp" ] && continue
     [ -e "$pins" ] || { echo "install.sh: unknown server $server" >&2; exit 2; }
     echo "installing $server into $real/$server"
+    if [ "$pins" = "$here/$server.sh" ]; then
+        "$pins" "$real/$server" "$python"
+        touch "$stamp"
+        continue
+    fi
     "$uv" --quiet venv --clear --python "$python" "$real/$server"
     "$uv" --quiet pip install --python "$real/$server" -r "$pins"
     touch "$stamp"

@@ -1,0 +1,82 @@
+"""What is wrong with an entry of `discovery`, or with the replicas of a target, beyond its values one by one."""
+
+from collections.abc import Iterator, Sequence
+
+from exporter.config.catalogue import source_name
+from exporter.config.merge import name_of
+from exporter.config.models import Catalogue, Discovery, Target
+from exporter.config.problems import Finding, Path
+from exporter.discovery.catalogue import Wanted
+from exporter.discovery.dns import source_of
+from exporter.transport.resolve import is_literal
+
+#: Sources that are no entries.
+_TAKEN = ("config", "flag")
+
+
+def names(entries: Sequence[Discovery]) -> Iterator[Finding]:
+    """Names of entries that are not theirs alone."""
+    first: dict[str, int] = {}
+    for index, entry in enumerate(entries):
+        if entry.catalogue is None:
+            continue
+        name = source_name(entry, entry.catalogue)
+        place: Path = ("discovery", index, "name") if entry.name is not None else ("discovery", index)
+        if name in _TAKEN or name.startswith(source_of("")):
+            yield Finding(place, f"the name {name[:100]!r} is taken; other targets have it as their source")
+        elif (other := first.setdefault(name, index)) != index:
+            hint = "" if entry.name is not None else "; give each a name of its own"
+            message = f"duplicate name {name[:100]!r}, first at {{0}}{hint}"
+            yield Finding(place, message, others=(("discovery", other),))
+
+
+def misplaced(path: Path, catalogue: Catalogue) -> Iterator[Finding]:
+    """Keys of a target that a catalogue has elsewhere, or not at all."""
+    for key in (catalogue.model_extra or {}).keys() & Target.model_fields.keys():
+        hint = "it stands beside catalogue" if key in Discovery.model_fields else "the targets have it of their module"
+        hint = "each model that is listed is one" if key == "model" else hint
+        yield Finding((*path, key), f"unknown field; {hint}", key=True)
+
+
+def expected(path: Path, catalogue: Catalogue) -> Iterator[Finding]:
+    """Expected models that cannot be met."""
+    wanted = Wanted(catalogue.include, catalogue.exclude)
+    seen: set[str] = set()
+    for index, name in enumerate(catalogue.expected):
+        place = (*path, "expected", index)
+        if name in seen:
+            yield Finding(place, "the model is named twice")
+        elif not wanted.lets_in(name):
+            yield Finding(place, "include and exclude leave this model out; an expected one must pass them")
+        seen.add(name)
+    if len(catalogue.expected) > catalogue.limit:
+        yield Finding((*path, "expected"), f"found {len(catalogue.expected)} models, above the limit of this entry")
+
+
+def replicas(path: Path, target: Target) -> Iterator[Finding]:
+    """Addresses that are none of the url's."""
+    given = target.replicas
+    if given is None:
+        return
+    place = (*path, "replicas")
+    if target.url.scheme == "unix":
+        yield Finding(place, "a unix socket has no replicas")
+    elif isinstance(given, str):
+        if is_literal(target.url.host):
+            yield Finding(place, "the url's host is an address, and no name to look up; allowed: a list of addresses")
+    else:
+        shown = [each.shown(target.url.port) for each in given]
+        for address in dict.fromkeys(each for each in shown if shown.count(each) > 1):
+            yield Finding(place, f"the address {address} is named twice")
+
+
+def replica_names(targets: Sequence[Target]) -> Iterator[Finding]:
+    """Targets whose name may be that of a replica of another one."""
+    groups = {name_of(target) for target in targets if target.replicas is not None}
+    if not groups:
+        return
+    for index, target in enumerate(targets):
+        group = name_of(target).rpartition("@")[0]
+        if group in groups:
+            place: Path = ("targets", index, "name") if target.name is not None else ("targets", index)
+            yield Finding(place, f"names that begin with {f'{group[:100]}@'!r} are those of the replicas of a target")

@@ -1,0 +1,110 @@
+"""Which jobs there should be: those of the config, of `--target`, and of what was found; in this shard."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import chain, groupby
+from typing import Protocol
+
+from exporter.config.build import Built
+from exporter.config.replicas import DNS, MAX_REPLICAS, Place, Replicas, at
+from exporter.config.sources import Source, sources
+from exporter.contracts import Discoverer, Found
+from exporter.discovery.catalogue import Catalogue
+from exporter.discovery.dns import Names, source_of
+from exporter.model.job import Job
+from exporter.model.result import Result
+from exporter.model.target import Target
+
+
+class Findings(Protocol):
+    """What was found, by source."""
+
+    def found(self, source: str) -> Found | None:
+        """What was found last; None before that."""
+
+    def tried(self, source: str) -> bool:
+        """Whether an answer came, or at least a failure."""
+
+
+class Roster:
+    """The jobs of one config. `shard` is (index from 0, count)."""
+
+    def __init__(self, built: Built, flagged: Sequence[Job], shard: tuple[int, int] | None) -> None:
+        self.sources: tuple[Source, ...] = sources(built.file)
+        self._built = built
+        self._flagged = flagged
+        self._shard = shard
+
+    def discoverers(
+        self, resolve: Callable[[str], Awaitable[Sequence[str]]], run: Callable[[Job], Awaitable[Result]]
+    ) -> list[Discoverer]:
+        """What has to be found out: the addresses of names, each once however many targets it has, and catalogues."""
+        return [
+            *(Names(host, MAX_REPLICAS, resolve) for host in {target.endpoint.host: None for target in self._named()}),
+            *(Catalogue(each.name, each.asks, each.wanted, listing=each.listing, run=run) for each in self.sources),
+        ]
+
+    async def prepare(self, findings: Findings) -> None:
+        """Make the jobs of what was found beforehand, a little at a time."""
+        for source in self.sources:
+            if findings.tried(source.name):
+                await source.prepare(findings.found(source.name))
+
+    def jobs(self, findings: Findings) -> Iterator[tuple[str, Job]]:
+        """Each job with its source. Where two sources have targets of one name, that of the first is watched."""
+        owner: dict[str, str] = {}
+        for source, job in self._all(findings):
+            if self._mine(job.target) and owner.setdefault(job.target.title, source) == source:
+                yield source, job
+
+    def unread(self, findings: Findings) -> Iterator[Target]:
+        """A target for each catalogue and each name behind which nothing was found yet: nobody knows what is there."""
+        for source in self.sources:
+            if findings.found(source.name) is None:
+                yield source.asks.target
+        for target in self._named():
+            if findings.found(source_of(target.endpoint.host)) is None:
+                yield target
+
+    def _named(self) -> Iterator[Target]:
+        """The targets that are all addresses of a name."""
+        if DNS not in self._built.replicas.values():
+            return
+        for name, jobs in groupby(self._built.jobs, key=lambda job: job.target.name):
+            if self._built.replicas.get(name) == DNS and self._mine(target := next(jobs).target):
+                yield target
+
+    def _all(self, findings: Findings) -> Iterator[tuple[str, Job]]:
+        for name, jobs in groupby(self._built.jobs, key=lambda job: job.target.name):
+            replicas = self._built.replicas.get(name)
+            for job in jobs if replicas is None else _moved(replicas, list(jobs), findings):
+                yield "config", job
+        for job in self._flagged:
+            yield "flag", job
+        for source in self.sources:
+            # Not before the first answer or failure: until then nobody knows what the server is.
+            if findings.tried(source.name):
+                for job in source.jobs(findings.found(source.name)):
+                    yield source.name, job
+
+    def _mine(self, target: Target) -> bool:
+        return self._shard is None or shard_of(target.title, self._shard[1]) == self._shard[0]
+
+
+def shard_of(name: str, count: int) -> int:
+    """Which of `count` shards a target belongs to; a new shard takes its share and moves nothing else (rendezvous)."""
+    return max(range(count), key=lambda shard: hashlib.blake2b(f"{shard}/{name}".encode(), digest_size=8).digest())
+
+
+def _moved(replicas: Replicas, jobs: Sequence[Job], findings: Findings) -> Sequence[Job]:
+    """A target's jobs at each of its addresses; as they are while its name could not be looked up."""
+    places: Sequence[Place]
+    if isinstance(replicas, str):
+        source = source_of(jobs[0].target.endpoint.host)
+        found = findings.found(source)
+        if found is None:
+            return jobs if findings.tried(source) else ()
+        places = [Place(address) for address in found.names]
+    else:
+        places = replicas
+    return list(chain.from_iterable(at(jobs, place) for place in places))

@@ -1,0 +1,38 @@
+"""Metrics of targets that are several servers, seen together. They are written anew for each scrape: there are few."""
+
+from exporter.ledger import Dirty, Replicas
+from exporter.metrics.blocks import Template
+from exporter.metrics.family import Family, Rows, closed, value
+from exporter.metrics.text import Type, pairs
+from exporter.model.state import State
+
+
+def _counts(group: Replicas) -> list[int]:
+    found = group.states()
+    return [found[state] for state in State]
+
+
+REPLICA_FAMILIES: tuple[Family, ...] = (
+    Family(
+        name="model_probe_replicas", type=Type.GAUGE, group=Dirty.CHANGE, rows=Rows.REPLICAS, labels=("state",),
+        series=len(State),
+        help="Replicas of a target by the state they are in, 0 included. Which one differs: model_probe_state by "
+        "address, the status page, /api/v1/targets/NAME.",
+        shape=closed(State, _counts),
+    ),
+    Family(
+        name="model_probe_versions", type=Type.GAUGE, group=Dirty.CHANGE, rows=Rows.REPLICAS,
+        help="Different versions of the model among the replicas of a target, as they tell them in model_probe_info; "
+        "absent while none is known. Above 1 for long: a rollout that did not reach all.",
+        shape=value(lambda group: len(group.versions()) or None),
+    ),
+)  # fmt: skip
+
+_TEMPLATE = Template(REPLICA_FAMILIES)
+
+
+def render(group: Replicas) -> tuple[bytes, ...]:
+    """A block per family. Replicas differ in their addresses alone, so the labels are those of any of them."""
+    target = next(iter(group.members.values())).target
+    labels = pairs((("target", group.name), ("model", target.model), *target.labels.items()))
+    return tuple(_TEMPLATE.fill(labels, group))

@@ -1,0 +1,61 @@
+"""Calls that block for as long as they like, on a daemon thread each: the end of the process waits for none of them.
+
+asyncio's default pool has a handful of threads, is shared by everything, and is waited for at exit.
+"""
+
+import asyncio
+import errno
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, TypeVar
+
+Found = TypeVar("Found")
+
+#: Modules whose import has come to its end; in sys.modules they are before that.
+_imported: dict[str, Any] = {}
+
+
+async def imported(name: str) -> Any:
+    """A module that takes a while to import, by its name. Raises ImportError."""
+    if name not in _imported:
+        try:
+            _imported[name] = await in_thread(lambda: import_module(name), f"import {name}")
+        except OSError:  # no thread to be had
+            _imported[name] = import_module(name)
+    return _imported[name]
+
+
+async def in_thread(function: Callable[[], Found], name: str) -> Found:
+    """The result of a blocking call, or what it raised. Giving up (cancellation) leaves the thread to itself.
+
+    Raises OSError when the system has no thread to give.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Found] = loop.create_future()
+
+    def work() -> None:
+        result: Any = None
+        error: BaseException | None = None
+        try:
+            result = function()
+        except BaseException as raised:
+            error = raised
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(_deliver, future, result, error)
+
+    try:
+        threading.Thread(target=work, name=name, daemon=True).start()
+    except RuntimeError:
+        raise OSError(errno.EAGAIN, "cannot start a thread") from None
+    return await future
+
+
+def _deliver(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)

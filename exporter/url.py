@@ -1,0 +1,140 @@
+"""A target's url, taken apart and judged. What is wrong is said without quoting it: it may hold a password."""
+
+import re
+from ipaddress import AddressValueError, IPv6Address
+from typing import Annotated, Any, Literal, NamedTuple, cast
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+from exporter.settings import problem
+
+Scheme = Literal["http", "https", "grpc", "grpcs", "tcp", "unix"]
+#: The default port; None: the url has to name one.
+_PORTS = {"http": 80, "https": 443, "grpc": None, "grpcs": None, "tcp": None}
+_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
+_FOREIGN = re.compile(r"[^\x21-\x7e]|\\")
+_ALLOWED = "allowed: http, https, grpc, grpcs, tcp, unix"
+MAX_URL = 2048
+
+
+class Address(NamedTuple):
+    """A checked url: `host` without brackets, `port` always set (0 for unix), `path` without a trailing slash."""
+
+    scheme: Scheme
+    host: str
+    port: int
+    path: str
+    query: str
+
+    @property
+    def name(self) -> str:
+        """`host:port[/path]`, the default name of a target."""
+        if self.scheme == "unix":
+            return f"unix:{self.host}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}{self.path}"
+
+    @property
+    def shown(self) -> str:
+        """The url for people, its query hidden."""
+        if self.scheme == "unix":
+            return f"unix://{self.host}"
+        query = "?<hidden>" if self.query else ""
+        return f"{self.scheme}://{self.name}{query}"
+
+
+def parse(value: Any) -> Address:
+    """Check a url. Raises a problem that says what is wrong with it."""
+    if isinstance(value, Address):
+        return value
+    if not isinstance(value, str):
+        raise problem("url", "found {found}; string expected: a url such as http://host:8000", found=value)
+    _check_characters(value)
+    scheme, colon, rest = value.partition("://")
+    scheme = scheme.lower()
+    if not colon or not scheme.isascii() or not scheme.isalpha():
+        raise problem("url", f"the url has no scheme; {_ALLOWED}, such as http://host:8000")
+    if scheme == "unix":
+        return _unix(rest)
+    if scheme not in _PORTS:
+        raise problem("url", f"the scheme {scheme[:20]} is unknown; {_ALLOWED}")
+    if "@" in re.split(r"[/?#]", rest, maxsplit=1)[0]:
+        raise problem("url", "the url holds credentials (not shown); they belong in auth")
+    if "#" in rest:
+        raise problem("url", "the url has a fragment (#...), which is never sent; leave it out")
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        raise problem("url", "the url has an invalid host; allowed: a name, an IPv4 address or [IPv6]") from None
+    host = _host(parts)
+    return Address(cast(Scheme, scheme), host, *_rest(scheme, parts))
+
+
+def _rest(scheme: str, parts: SplitResult) -> tuple[int, str, str]:
+    """Port, path and query."""
+    port = _port(parts) or _PORTS[scheme]
+    if port is None:
+        raise problem(
+            "url", f"the url names no port, and {scheme} has no usual one; allowed: such as {scheme}://host:8001"
+        )
+    path = parts.path.rstrip("/")
+    if scheme not in ("http", "https") and (path or parts.query):
+        raise problem("url", f"the url has a path or a query, which {scheme} has no use for; leave it out")
+    return port, path, parts.query
+
+
+def _check_characters(value: str) -> None:
+    if len(value) > MAX_URL:
+        raise problem("url", f"the url is longer than {MAX_URL} characters")
+    if match := _FOREIGN.search(value):
+        char = match[0]
+        if char < " " or char == "\x7f":
+            raise problem("url", "the url holds a control character")
+        if char in (" ", "\\"):
+            raise problem("url", f"the url holds a {'space' if char == ' ' else 'backslash'}; write it percent-encoded")
+        raise problem("url", "the url holds a character outside ASCII; write names in punycode, paths percent-encoded")
+
+
+def _unix(rest: str) -> Address:
+    if not rest.startswith("/") or "?" in rest or "#" in rest or rest.endswith("/"):
+        raise problem("url", "the url names no socket; allowed: unix:///absolute/path")
+    if len(rest) > 107:
+        raise problem("url", "the path of a unix socket is longer than 107 bytes")
+    return Address("unix", rest, 0, "", "")
+
+
+def _host(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    if not host:
+        raise problem("url", "the url has no host")
+    if "[" in parts.netloc:
+        address, _, zone = host.partition("%")
+        try:
+            IPv6Address(address)
+        except (AddressValueError, ValueError):
+            raise problem("url", "the url has an invalid host: no IPv6 address in the brackets") from None
+        return f"{address}%{zone.removeprefix('25')}" if zone else address
+    if len(host) > 253 or not _HOST.fullmatch(host):
+        raise problem("url", "the url has an invalid host; allowed: a name, an IPv4 address or [IPv6]")
+    return host
+
+
+def _port(parts: SplitResult) -> int | None:
+    text = parts.netloc.rpartition("]")[2].rpartition(":")
+    if not text[1]:
+        return None
+    if not re.fullmatch(r"[0-9]{1,5}", text[2]) or not 1 <= int(text[2]) <= 65535:
+        raise problem("url", "the url has an invalid port; allowed: 1 to 65535")
+    return int(text[2])
+
+
+#: A target's url, as an `Address`.
+Url = Annotated[
+    Address,
+    BeforeValidator(parse),
+    PlainSerializer(lambda address: address.shown),
+    WithJsonSchema(
+        {"type": "string", "pattern": "^(https?|grpcs?|tcp|unix)://", "examples": ["http://127.0.0.1:8000"]}
+    ),
+]

@@ -1,0 +1,162 @@
+"""gRPC calls to peers that misbehave: alone, twenty at once, and a server that is stopped."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from exporter.model.endpoint import Endpoint, Tls
+from exporter.model.failure import Failure, Reason
+from exporter.transport import Resolver, Transport
+from tests.hostile.process import Hostile
+from tests.hostile.test_transport import FAST, SLACK, SLOW, nothing_leaks
+
+pytestmark = pytest.mark.slow
+
+R = Reason
+METHOD = "/grpc.health.v1.Health/Check"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A port of the hostile server, what a call to it may be told to be, and whether that is known at once."""
+
+    port: str
+    reasons: frozenset[Reason]
+    fast: bool = True
+    scheme: str = "grpc"
+    host: str = "127.0.0.1"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}-{self.port}"
+
+
+def peer(port: str, *reasons: Reason, **more: object) -> Peer:
+    return Peer(port, frozenset(reasons), **more)  # type: ignore[arg-type]
+
+
+PEERS = (
+    peer("refused", R.CONNECT_REFUSED),
+    peer("blackhole", R.CONNECT_TIMEOUT, fast=False),
+    peer("mute", R.TIMEOUT, fast=False),
+    peer("close", R.RESET, R.DISCONNECTED),
+    peer("reset", R.RESET),
+    peer("noise", R.PROTOCOL),
+    peer("main", R.PROTOCOL),  # HTTP/1.1
+    peer("tls_good", R.PROTOCOL, R.DISCONNECTED, R.RESET),  # TLS
+    peer("mute", R.DNS, host="unknown.invalid"),
+    peer("noise", R.TLS, scheme="grpcs"),
+    peer("mute", R.TIMEOUT, scheme="grpcs", fast=False),
+    peer("tls_good", R.PROTOCOL, scheme="grpcs"),  # HTTP/1.1 over TLS
+    peer("tls_expired", R.TLS_EXPIRED, scheme="grpcs"),
+    peer("tls_self_signed", R.TLS_UNTRUSTED, scheme="grpcs"),
+    peer("tls_wrong_host", R.TLS_HOSTNAME, scheme="grpcs"),
+    peer("tls_old", R.TLS, scheme="grpcs"),
+    peer("tls_client_certificate", R.TLS, R.RESET, R.DISCONNECTED, scheme="grpcs"),
+)
+
+
+async def call(transport: Transport, endpoint: Endpoint, timeout: float) -> Failure:
+    exchange = transport.exchange(
+        endpoint, deadline=time.perf_counter() + timeout, trace_id="ab" * 16, memory={}, keep=("t", "p")
+    )
+    try:
+        with pytest.raises(Failure) as caught:
+            await exchange.call(METHOD, b"")
+        return caught.value
+    finally:
+        await exchange.close()
+
+
+@pytest.fixture
+async def transport(hostile: Hostile) -> AsyncIterator[Transport]:
+    opened = Transport(user_agent="test", resolver=Resolver())
+    # grpcio starts its threads with the first call, and keeps them.
+    await call(opened, Endpoint("grpc", "127.0.0.1", hostile.ports["noise"]), 10.0)
+    await asyncio.sleep(0.1)
+    yield opened
+    await opened.close()
+
+
+def endpoint(row: Peer, hostile: Hostile) -> Endpoint:
+    return Endpoint(
+        row.scheme, row.host, hostile.ports[row.port], tls=Tls(ca_file=hostile.ca_file), keep_alive=True  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("row", PEERS, ids=str)
+async def test_alone(row: Peer, hostile: Hostile, transport: Transport) -> None:
+    timeout, limit = (FAST, 0.8 * FAST) if row.fast else (SLOW, SLOW + SLACK)
+    async with nothing_leaks():
+        started = time.perf_counter()
+        failure = await call(transport, endpoint(row, hostile), timeout)
+        assert time.perf_counter() - started <= limit
+    assert failure.reason in row.reasons, failure
+    assert failure.detail
+
+
+@pytest.mark.parametrize("row", PEERS, ids=str)
+async def test_twenty_at_once(row: Peer, hostile: Hostile, transport: Transport) -> None:
+    timeout = FAST * 4 if row.fast else SLOW
+    async with nothing_leaks():
+        started = time.perf_counter()
+        failures = await asyncio.gather(*(call(transport, endpoint(row, hostile), timeout) for _ in range(20)))
+        if not row.fast:
+            assert time.perf_counter() - started <= SLOW + SLACK
+    assert {failure.reason for failure in failures} <= row.reasons
+
+
+SERVER = """
+import time
+from tests.support.grpc_fake import GrpcFake
+with GrpcFake({"/grpc.health.v1.Health/Check": lambda call: b"\\x08\\x01"}) as fake:
+    print(fake.port, flush=True)
+    time.sleep(60)
+"""
+
+
+async def test_a_server_that_is_stopped_and_killed(transport: Transport) -> None:
+    """Kept connections and new ones alike: the deadline holds while it is stopped, and its end is seen at once."""
+
+    async def ask(timeout: float) -> Reason | None:
+        exchange = transport.exchange(
+            target, deadline=time.perf_counter() + timeout, trace_id="ab" * 16, memory={}, keep=("t", "p")
+        )
+        try:
+            await exchange.call(METHOD, b"")
+        except Failure as failure:
+            return failure.reason
+        finally:
+            await exchange.close()
+        return None
+
+    with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        try:
+            port = int(await asyncio.to_thread(server.stdout.readline))
+            target = Endpoint("grpc", "127.0.0.1", port, keep_alive=True)
+            async with nothing_leaks():
+                assert [await ask(10.0), await ask(10.0)] == [None, None]
+                server.send_signal(signal.SIGSTOP)
+                for _ in range(2):  # over the kept connection, then over a new one
+                    started = time.perf_counter()
+                    assert await ask(SLOW) is Reason.TIMEOUT
+                    assert time.perf_counter() - started <= SLOW + SLACK
+                server.send_signal(signal.SIGCONT)
+                assert await ask(10.0) is None
+                server.send_signal(signal.SIGSTOP)
+                waiting = asyncio.ensure_future(ask(10.0))
+                await asyncio.sleep(SLOW)
+                started = time.perf_counter()
+                server.kill()
+                assert await waiting in (Reason.RESET, Reason.DISCONNECTED, Reason.CONNECT_REFUSED)
+                assert time.perf_counter() - started <= 5.0
+                assert await ask(10.0) is Reason.CONNECT_REFUSED
+                transport.forget(("t", "p"))
+        finally:
+            server.kill()
