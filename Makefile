@@ -78,12 +78,12 @@ test-real: test-watching test-conformance ## against real model servers and a re
 .PHONY: test-watching
 test-watching: $(STAMP) # three model servers, watched through a real Prometheus
 	@sh tests/real/servers/install.sh $(CORE)
-	@$(BIN)/python -m pytest -m real tests/real --ignore=tests/real/conformance $(ARGS)
+	@$(BIN)/python -m pytest -m real tests/real/test_*.py $(ARGS)
 
 .PHONY: test-conformance
-test-conformance: $(STAMP) # every protocol against its servers, two at a time
+test-conformance: $(STAMP) # every protocol against its servers, and the states they bring about; two servers at a time
 	@sh tests/real/servers/install.sh $(SERVERS)
-	@MODEL_EXPORTER_REAL_SERVERS="$(SERVERS)" $(BIN)/python -m pytest -n 2 --dist loadgroup -m real tests/real/conformance $(ARGS)
+	@MODEL_EXPORTER_REAL_SERVERS="$(SERVERS)" $(BIN)/python -m pytest -n 2 --dist loadgroup -m real tests/real/conformance tests/real/states $(ARGS)
 
 .PHONY: bench
 bench: $(STAMP) ## CPU per probe beside Debian's blackbox_exporter, schedule, memory, cost of a scrape (6 minutes)

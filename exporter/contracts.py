@@ -189,6 +189,8 @@ class ModelProtocol(Protocol):
     schemes: ClassVar[frozenset[str]]
     #: Whether `load` has something to tell; it is then called beside each canary.
     tells_load: ClassVar[bool]
+    #: Whether that includes what all its requests took (`Load.spent`).
+    accounts: ClassVar[bool]
 
     @classmethod
     def kinds_at(cls, host: str) -> tuple[Kind, ...]:

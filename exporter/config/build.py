@@ -301,6 +301,7 @@ class _Maker:
             fingerprint=self._fingerprint(probe, kind, own, options),
             scope=instance.scope() if kind is Kind.READY else Scope.SERVER,
             load=instance.load if canary and protocol.tells_load else None,
+            accounts=canary and protocol.accounts,
             cost=own.cost(instance) if kind.canary else ONE_REQUEST,
             within=instance.within(),
             capability=probe.capability,

@@ -33,8 +33,9 @@ logger = logging.getLogger(__name__)
 #: Hears the result of a run, or None when it was cancelled.
 Done = Callable[[Result | None], None]
 
-#: Seconds a reading of the load may take.
+#: Seconds a reading of the load may take, and how long a canary waits for one that has to come before it.
 READING = 1.0
+BEFORE = 0.2
 #: A canary that ended so is understood better with the server's load beside it.
 _TELLING = frozenset({Evidence.OK, Evidence.BUSY, Evidence.SLOW})
 _NOTHING = Observation()
@@ -165,6 +166,8 @@ class Runner:
             return await self._ask(flight, trace_id)
         first = asyncio.get_running_loop().create_task(self._read_load(flight.job, read, trace_id))
         try:
+            if flight.job.accounts:
+                await asyncio.wait([first], timeout=BEFORE)
             result = await self._ask(flight, trace_id)
             return await self._loaded(flight, result, read, first)
         finally:

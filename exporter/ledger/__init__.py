@@ -4,13 +4,10 @@ Every number lives in a slot; rendering reads the slots and nothing else. Times 
 """
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from exporter.ledger import metadata
-from exporter.ledger.drift import Drift
-from exporter.ledger.lifecycle import Lifecycle
 from exporter.ledger.numbers import (
     DURATION_BOUNDS,
     INTER_CHUNK_BOUNDS,
@@ -21,16 +18,14 @@ from exporter.ledger.numbers import (
     Histogram,
     Recent,
 )
+from exporter.ledger.own import Own
+from exporter.ledger.records import Dirty, ProbeRecord, TargetRecord
 from exporter.ledger.replicas import Replicas
 from exporter.model.cost import Balance
 from exporter.model.failure import TABLE, Evidence, Reason, Status
-from exporter.model.job import Job, Kind
-from exporter.model.load import Load
-from exporter.model.observation import Account
+from exporter.model.job import Job
 from exporter.model.result import Past, Result
 from exporter.model.state import State, StateChange, Verdict
-from exporter.model.stream import Channel, Outcome
-from exporter.model.target import Target
 
 __all__ = [
     "CONCLUSIVE",
@@ -53,169 +48,6 @@ __all__ = [
 
 #: Evidence of a run that shows whether the model can what it was asked for; other runs say nothing of it.
 CONCLUSIVE: Final = frozenset({Evidence.OK, Evidence.REFUSED, Evidence.WRONG, Evidence.BROKEN})
-
-
-class Dirty:
-    """Bits: which groups of a target's numbers changed since they were last rendered.
-
-    Plain numbers: an IntFlag's operators are Python code, and one of them would run in every probe.
-    """
-
-    STATIC: Final = 1  #: what the config says
-    CHANGE: Final = 2  #: state, info, metadata
-    RUN: Final = 4  #: what every run moves
-    ALL: Final = 7
-
-
-class ProbeRecord:
-    """One probe of one target. A last-run value the last run did not produce is None or missing, never an old one."""
-
-    __slots__ = (
-        "attempts", "capable", "drift", "duration", "failures", "http_status", "inter_chunk", "interval", "job", "last",
-        "last_duration", "last_run_at", "last_success_at", "max_gap", "next_at", "outcomes", "paused", "phases",
-        "recent", "recent_failures", "response_bytes", "retries", "runs", "server_seconds", "skipped", "success",
-        "successes", "time_per_output_token", "tokens", "tokens_per_second", "ttft",
-    )  # fmt: skip
-
-    def __init__(self, job: Job, bounds: Bounds) -> None:
-        self.job = job
-        self.success: bool | None = None
-        #: Of a probe of a capability: whether the last run showed it; None where that showed neither.
-        self.capable: bool | None = None
-        self.runs = self.successes = self.attempts = self.retries = 0
-        self.failures: Counter[tuple[Status, Reason]] = Counter()
-        self.duration = Histogram(bounds.duration)
-        self.last_duration: float | None = None
-        self.phases: Mapping[str, float] = {}
-        self.last_run_at: float | None = None
-        self.last_success_at: float | None = None
-        #: Interval in force: re-check and Retry-After included.
-        self.interval = job.schedule.interval
-        #: Unix time of the next planned run, for the page; None while not scheduled.
-        self.next_at: float | None = None
-        self.http_status: int | None = None
-        self.response_bytes: int | None = None
-        self.skipped: Counter[str] = Counter()
-        self.paused: dict[str, bool] = {}
-        self.ttft: dict[Channel, Histogram] = {}
-        self.inter_chunk: Histogram | None = None
-        self.outcomes: dict[Outcome, int] | None = None
-        if job.kind is Kind.STREAM:
-            self.inter_chunk = Histogram(bounds.inter_chunk)
-            self.outcomes = dict.fromkeys(Outcome, 0)
-        self.max_gap: float | None = None
-        self.time_per_output_token: float | None = None
-        self.tokens_per_second: float | None = None
-        self.tokens: Counter[str] = Counter()
-        if job.kind is Kind.STREAM:
-            self.tokens.update(dict.fromkeys(("input", "output", "reasoning", "cached"), 0))
-        #: The server's own account of the last run.
-        self.server_seconds: Account = {}
-        #: Of a canary whose answers are held against each other.
-        self.drift = Drift() if job.drift else None
-        self.last: Result | None = None
-        self.recent = Recent()
-        #: A list, because most probes never need one.
-        self.recent_failures: list[Past] = []
-
-
-class TargetRecord:
-    """One target: its state and what its probes left behind."""
-
-    __slots__ = (
-        "added_at", "balance", "capabilities", "certificate_not_after", "described", "dirty", "disagreements",
-        "entered", "facts", "generation", "info", "lifecycle", "load", "memory", "metadata_changes", "probes",
-        "rendered", "rests_until", "since", "state_changes", "state_seconds", "target", "verdict",
-    )  # fmt: skip
-
-    def __init__(self, target: Target, generation: int, now: float, at: float) -> None:
-        self.target = target
-        self.generation = generation
-        self.added_at = at
-        self.verdict = Verdict(State.UNKNOWN)
-        #: Unix time since when the state holds; `entered` is the same moment, or the last settling, monotonic.
-        self.since = at
-        self.entered = now
-        self.state_changes: Counter[tuple[State, State]] = Counter()
-        self.state_seconds = dict.fromkeys(State, 0.0)
-        #: (cheap, canary), each `ok` or `bad`.
-        self.disagreements = {("ok", "bad"): 0, ("bad", "ok"): 0}
-        self.info: dict[str, str] = {}
-        self.facts: dict[str, float] = {}
-        self.metadata_changes: Counter[str] = Counter()
-        #: Keys of `info` that the server told by itself, and not in answer to a canary.
-        self.described: frozenset[str] = frozenset()
-        self.certificate_not_after: float | None = None
-        #: By name 1 where the model can it, and 0 where it cannot; without those of which the last runs showed neither.
-        self.capabilities: dict[str, int] = {}
-        #: Read beside the last canary; None where that told nothing.
-        self.load: Load | None = None
-        #: Where its budget stands; None where it has none.
-        self.balance: Balance | None = None
-        #: Unix time until which it is in maintenance; None while it is not.
-        self.rests_until: float | None = None
-        self.lifecycle = Lifecycle(now)
-        self.memory: dict[str, Any] = {}
-        self.probes: dict[str, ProbeRecord] = {}
-        self.dirty: int = Dirty.ALL
-        #: The renderer's own cache; nothing else touches it.
-        self.rendered: Any = None
-
-    def note_capabilities(self) -> None:
-        """Put together what the last runs showed. What several probes ask for, all of them have to show."""
-        self.capabilities = {}
-        for probe in self.probes.values():
-            if probe.capable is not None:
-                name = probe.job.capability
-                self.capabilities[name] = int(probe.capable and self.capabilities.get(name, 1))
-
-    @property
-    def state(self) -> State:
-        """The present state."""
-        return self.verdict.state
-
-    def settle(self, now: float) -> None:
-        """Move the time since the last settling to the account of the present state."""
-        self.state_seconds[self.verdict.state] += max(0.0, now - self.entered)
-        self.entered = now
-
-
-class Own:
-    """The exporter's plain counters about itself."""
-
-    __slots__ = (
-        "balance", "component_restarts", "discovery_failures", "discovery_last_success_at", "discovery_over_limit",
-        "in_flight", "internal_errors", "loop_lag", "missed_slots", "models_missing", "on_demand",
-        "reload_success_at", "reload_successful", "reloads", "schedule_delay", "scrape_seconds", "scrape_series",
-        "slots", "suspect", "targets", "unread_loads", "waiting",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        #: Where the budget of all targets together stands.
-        self.balance: Balance | None = None
-        self.in_flight = 0
-        self.waiting = 0
-        self.slots = 0
-        self.missed_slots = 0
-        self.suspect = 0
-        #: Readings of a server's load that failed. They are no measurement, so nobody is told of them one by one.
-        self.unread_loads = 0
-        self.schedule_delay = Histogram(LAG_BOUNDS)
-        self.loop_lag = Histogram(LAG_BOUNDS)
-        self.reloads = {"success": 0, "failure": 0}
-        self.reload_successful = False
-        self.reload_success_at: float | None = None
-        self.targets: dict[str, int] = {}  #: by source
-        self.on_demand = {"ok": 0, "bad_request": 0, "denied": 0, "limited": 0}
-        self.component_restarts: Counter[str] = Counter()
-        self.internal_errors: Counter[str] = Counter()
-        self.discovery_last_success_at: dict[str, float] = {}
-        self.discovery_failures: Counter[str] = Counter()
-        self.discovery_over_limit: dict[str, int] = {}  #: by source: found, and not watched
-        self.models_missing: dict[str, int] = {}  #: by source: expected, and not listed
-        #: Of the last scrape written out: work it took, waiting for the reader excluded, and sample lines.
-        self.scrape_seconds: float | None = None
-        self.scrape_series: int | None = None
 
 
 class Ledger:
@@ -443,7 +275,9 @@ class Ledger:
         if result.job.load is not None:
             target.load = result.load_after or result.load
         if result.job.canary and result.status is Status.HEALTHY:
-            target.lifecycle.good(result.job.probe, result.started, result.ended, result.measurement.duration)
+            duration = result.measurement.duration
+            if target.lifecycle.good(result.job.probe, result.started, result.ended, duration):
+                target.dirty |= Dirty.CHANGE
         if result.status is Status.ERROR:
             return
         if metadata.note(target, seen, canary=result.job.kind.canary):

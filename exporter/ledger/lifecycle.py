@@ -39,15 +39,18 @@ class Lifecycle:
         if self.load is not None:
             self._begin(now)
 
-    def good(self, probe: str, started: float, ended: float, duration: float | None) -> None:
-        """A canary was healthy. One that was on its way before the start says nothing of it."""
+    def good(self, probe: str, started: float, ended: float, duration: float | None) -> bool:
+        """A canary was healthy. One that was on its way before the start says nothing of it. True when that is news."""
         if started < self._begun:
-            return
+            return False
         if self.load is None:
             self.load = ended - self._begun
             self._probe, self._first = probe, duration
-        elif probe == self._probe and self._first is not None and duration is not None:
+            return True
+        if probe == self._probe and self._first is not None and duration is not None:
             self._next.append(duration)
             if len(self._next) == USUAL:
                 self.penalty = max(0.0, self._first - median(self._next))
                 self._first, self._next = None, []
+                return True
+        return False

@@ -7,7 +7,7 @@ from operator import attrgetter
 from exporter.ledger import DURATION_BOUNDS, INTER_CHUNK_BOUNDS, TTFT_BOUNDS, Dirty, ProbeRecord, TargetRecord
 from exporter.ledger.drift import Drift
 from exporter.metrics.budget import BUDGET_FAMILIES
-from exporter.metrics.family import Family, Rows, closed, histogram, histograms, info, value, values
+from exporter.metrics.family import Family, Rows, closed, histogram, histograms, info, rare, value, values
 from exporter.metrics.own import MISSING, OWN, OwnFamily
 from exporter.metrics.replicas import REPLICA_FAMILIES
 from exporter.metrics.text import Type, clean, number
@@ -127,16 +127,16 @@ _TARGET_FAMILIES = (
         shape=value(attrgetter("certificate_not_after")), on_demand=True,
     ),
     Family(
-        name="model_probe_load_seconds", type=_G, group=_RUN, rows=Rows.TARGET, series=0,
+        name="model_probe_load_seconds", type=_G, group=_CHANGE, rows=Rows.TARGET, series=0,
         help="Time to the first good canary, from when the target was added or, after a restart, from when its server "
         "was found gone. Absent from then until that canary.",
-        shape=value(attrgetter("lifecycle.load")),
+        shape=rare(attrgetter("lifecycle.load")),
     ),
     Family(
-        name="model_probe_first_request_penalty_seconds", type=_G, group=_RUN, rows=Rows.TARGET, series=0,
+        name="model_probe_first_request_penalty_seconds", type=_G, group=_CHANGE, rows=Rows.TARGET, series=0,
         help="How much longer that first good canary took than the median of the next 5 good runs of its probe; 0 when "
         "no longer. Absent until they have come: compilation, warm-up, cold caches.",
-        shape=value(attrgetter("lifecycle.penalty")),
+        shape=rare(attrgetter("lifecycle.penalty")),
     ),
     Family(
         name="model_probe_capability", type=_G, group=_RUN, rows=Rows.TARGET, labels=("capability",), series=0,
@@ -148,13 +148,13 @@ _TARGET_FAMILIES = (
         name="model_probe_queue_depth", type=_G, group=_RUN, rows=Rows.TARGET, series=0, on_demand=True,
         help="Requests that waited in the server's queue when the last canary ran, as the server tells it. Absent "
         "where it tells nothing.",
-        shape=value(_load("waiting")),
+        shape=rare(_load("waiting")),
     ),
     Family(
         name="model_probe_requests_running", type=_G, group=_RUN, rows=Rows.TARGET, series=0, on_demand=True,
         help="Requests the server was working on when the last canary ran, as the server tells it; the canary itself "
         "may be among them. Absent where it tells nothing.",
-        shape=value(_load("running")),
+        shape=rare(_load("running")),
     ),
 )  # fmt: skip
 
@@ -228,7 +228,7 @@ def _drift(name: str, kind: Type, text: str, read: Callable[[Drift], float | Non
     def shape(probe: ProbeRecord) -> float | None:
         return None if probe.drift is None else read(probe.drift)
 
-    return Family(name=name, type=kind, group=_RUN, rows=Rows.CANARY, series=0, help=text, shape=value(shape))
+    return Family(name=name, type=kind, group=_RUN, rows=Rows.CANARY, series=0, help=text, shape=rare(shape))
 
 
 _DRIFT_FAMILIES = (

@@ -79,6 +79,19 @@ def value(read: Callable[[Any], float | None]) -> Shape:
     return shape
 
 
+def rare(read: Callable[[Any], float | None]) -> Shape:
+    """As `value`, where most rows have none: taking a line out of a template costs more than leaving it out of it."""
+
+    def shape(name: str, _: tuple[str, ...]) -> Slot:
+        def line(record: Any) -> str:
+            found = read(record)
+            return "" if found is None else f"{name}{{{MARK}}} {found}\n"
+
+        return Slot("%s", line)
+
+    return shape
+
+
 def closed(keys: Iterable[Key], read: Callable[[Any], Iterable[float]]) -> Shape:
     """A series for each of `keys`; `read` gives their numbers in the same order."""
     keys = tuple(keys)

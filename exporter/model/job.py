@@ -113,6 +113,8 @@ class Job:
     scope: Scope = Scope.SERVER
     #: Of a canary whose server tells its load: reads it on an exchange of its own.
     load: ReadLoad | None = None
+    #: Whether that tells of all requests together what they took: then it is read before the canary and after it.
+    accounts: bool = False
     within: Within | None = None
     #: What a canary's success says that the model can, `""` where it says that the model is well. Only the latter
     #: speaks for the target.

@@ -70,6 +70,7 @@ class Family:
     options: ClassVar[type[Settings]] = Plain
     schemes: ClassVar[frozenset[str]] = HTTP
     tells_load: ClassVar[bool] = False
+    accounts: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -42,6 +42,7 @@ class Triton(OpenInference):
     }  # fmt: skip
     schemes: ClassVar[frozenset[str]] = HTTP
     tells_load: ClassVar[bool] = True
+    accounts: ClassVar[bool] = True
 
     def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
         """As the Open Inference Protocol; a stream needs its model too, and one question."""

@@ -36,7 +36,8 @@ class Server:
         return Load(spent=Spent(self.answered, {Part.QUEUE: self.answered * 0.25, Part.COMPUTE: self.answered * 1.5}))
 
     def job(self, **more):
-        return self.world.job(self.ask, probe="infer", load=self.tell, **{**CANARY, **more})
+        more = {**CANARY, "accounts": True, **more}
+        return self.world.job(self.ask, probe="infer", load=self.tell, **more)
 
 
 @pytest.fixture
@@ -56,6 +57,7 @@ def test_what_it_grew_by_is_what_the_canary_took(world, server):
     result = run(world, server.job())
     assert result.observation.server_seconds == {Part.QUEUE: pytest.approx(0.25), Part.COMPUTE: pytest.approx(1.5)}
     assert server.read == [pytest.approx(result.started), pytest.approx(result.ended)]
+    assert world.exchanges[0].opened >= server.read[0] + server.telling_takes
     assert result.measurement.duration == pytest.approx(0.5)
     assert result.load_after is None
     assert world.ledger.targets["t"].probes["infer"].server_seconds == result.observation.server_seconds
@@ -75,6 +77,15 @@ def test_a_reading_that_outlasts_the_canary_may_hold_it(world, server):
     assert result.load is not None
 
 
+def test_a_canary_waits_for_the_first_reading_and_not_for_long(world, server):
+    server.answer = world.ok(latency=0.001)
+    assert run(world, server.job()).observation.server_seconds
+    server.telling_takes, server.read = 0.9, []
+    result = world.loop.run_until_complete(world.engine.once(server.job(target="slow")))
+    assert result.measurement.duration == pytest.approx(0.001)
+    assert result.ended - result.started == pytest.approx(0.201)
+
+
 def test_a_second_reading_that_fails_takes_nothing_from_the_result(world, server):
     server.trouble = Failure(Reason.RESET)
     result = run(world, server.job())
@@ -91,7 +102,7 @@ def test_of_a_canary_that_failed_nothing_is_told(world, server):
 def test_on_demand_within_its_own_timeout(world, server):
     result = world.loop.run_until_complete(world.engine.once(server.job()))
     assert result.observation.server_seconds
-    server.answer, server.telling_takes = world.ok(latency=1.9), 0.9
+    server.answer, server.telling_takes = world.ok(latency=1.8), 0.15
     result = world.loop.run_until_complete(world.engine.once(server.job(timeout=2.0)))
     assert (result.reason, result.observation.server_seconds) == (None, {})
     assert world.now <= result.started + 2.0 + 0.05  # where the backstop ends it

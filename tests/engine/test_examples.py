@@ -1,9 +1,13 @@
-"""The situations that must come out right: whole engine, virtual time, fake servers."""
+"""The situations that must come out right: whole engine, virtual time, fake servers.
+
+tests/e2e/test_examples.py has those where it matters how a server words its answers.
+"""
 
 from dataclasses import replace
 
 import pytest
 
+from exporter.model.cost import Allowance
 from exporter.model.failure import Reason, Status
 from exporter.model.job import Kind, Scope
 from exporter.model.load import Load
@@ -89,7 +93,9 @@ def test_a_canary_that_times_out_once_and_passes_on_its_recheck(world):
     assert server.starts("infer")[-1] == pytest.approx(failed.ended + 5.0, abs=0.01)
     world.advance(100)
     assert world.states() == [State.HEALTHY]
-    assert sum(world.probe(probe="infer").failures.values()) == 1
+    probe = world.probe(probe="infer")
+    assert probe.failures == {(Status.ERROR, Reason.TIMEOUT): 1}
+    assert probe.runs == probe.attempts == len(server.starts("infer")), "the recheck is a run like all others"
 
 
 @pytest.mark.parametrize("canary", ["infer", "stream"])
@@ -210,6 +216,30 @@ def test_a_canary_that_is_refused_for_load(world):
     world.advance(61)
     assert world.states() == [State.HEALTHY, State.SATURATED]
     assert sum(world.ledger.targets["t"].disagreements.values()) == 0
+
+
+def test_a_model_that_is_not_loaded_and_may_not_be_woken(world):
+    server = world.server(health=world.ok(), ready=world.ok(), infer=world.asleep())
+    world.start(world.job(server, probe="ready", interval=5.0), *watched(world, server, every=60.0))
+    world.advance(300)
+    assert world.states() == [State.HEALTHY]
+    assert not verdict(world).verified
+    probe = world.probe(probe="infer")
+    assert (probe.runs, probe.paused) == (0, {"asleep": True})
+    assert probe.skipped["asleep"] >= 4
+
+
+@pytest.mark.parametrize("state", [State.HEALTHY, State.ERROR])
+def test_a_budget_that_is_spent_leaves_the_cheap_verdict(world, state):
+    server = world.server(health=world.ok(), infer=world.ok())
+    world.start(*watched(world, server, every=60.0, budget=Allowance(None, 2, 24 * 3600.0)))
+    world.advance_to(lambda: world.probe(probe="infer").skipped["budget"] > 0)
+    server.answers["health"] = world.refused if state is State.ERROR else world.ok()
+    world.advance(300)
+    assert world.state() is state
+    assert not verdict(world).verified
+    probe = world.probe(probe="infer")
+    assert (probe.runs, probe.paused["budget"], len(server.starts("infer"))) == (2, True, 2)
 
 
 @pytest.mark.parametrize("stopped_at", [0.0, 1.3, 2.9, 17.0, 31.7, 44.4, 59.0])

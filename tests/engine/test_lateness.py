@@ -6,7 +6,7 @@ import pytest
 
 from exporter.engine.lateness import in_time
 from exporter.model.failure import MAX_DETAIL, Evidence, Failure, Reason, Status
-from exporter.model.job import Within
+from exporter.model.job import Retry, Within
 from exporter.model.observation import Measurement, Observation
 from exporter.model.state import State
 from exporter.model.stream import Channel, Outcome, StreamMeter
@@ -92,8 +92,6 @@ def test_lateness_is_no_reason_to_ask_again_within_the_run(world):
     async def slow(exchange):
         await asyncio.sleep(3.0)
         return Observation()
-
-    from exporter.model.job import Retry
 
     job = world.job(slow, probe="infer", timeout=10.0, interval=60.0, within=Within(2.0), retry=Retry(attempts=3))
     result = world.loop.run_until_complete(world.engine.once(job))

@@ -7,6 +7,7 @@ import pytest
 from exporter.engine import Limits
 from exporter.model.cost import Allowance, Cost
 from exporter.model.failure import Reason
+from exporter.model.job import Kind
 from exporter.model.observation import Observation
 from exporter.model.state import State
 from exporter.model.stream import Tokens
@@ -222,3 +223,14 @@ def test_of_a_model_that_sleeps_an_old_failure_says_nothing(world):
     server.answers["stream"] = world.asleep()
     world.advance_to(lambda: stream(world).skipped["asleep"] > 0)
     assert world.state() is State.HEALTHY
+
+
+def test_a_question_about_a_capability_is_budgeted_too(world):
+    server = world.server(health=world.ok(), tools=told(1))
+    budget = Allowance(120, None, 24 * HOUR)
+    asking = world.job(server, "t", "tools", Kind.INFER, interval=60.0, cost=RUN, capability="tools", budget=budget)
+    world.start(world.job(server, probe="health", interval=5.0, budget=budget), asking)
+    world.advance(24 * HOUR - world.wall() % (24 * HOUR) - 1)
+    assert 70 <= len(server.starts("tools")) <= 71  # as long as the worst case fits beside what was used
+    assert world.probe(probe="tools").paused == {"budget": True}
+    assert world.states() == [State.HEALTHY]

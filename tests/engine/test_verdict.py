@@ -1,69 +1,30 @@
 """Tracks in, verdict out: joining, currency, reasons, demotion, start-up, disagreement."""
 
-import itertools
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from exporter.engine.track import Track
 from exporter.engine.verdict import disagreement, judge
-from exporter.model.failure import TABLE, Evidence, Reason, Status
-from exporter.model.job import Kind, Scope, Thresholds
+from exporter.model.failure import TABLE, Evidence, Reason
+from exporter.model.job import Kind, Scope
 from exporter.model.load import Load
-from exporter.model.observation import Measurement, Observation
-from exporter.model.result import Result
 from exporter.model.state import State, Verdict
-
-REASON = {
-    Evidence.BUSY: Reason.OVERLOADED,
-    Evidence.LOADING: Reason.NOT_READY,
-    Evidence.REFUSED: Reason.AUTH,
-    Evidence.WRONG: Reason.EXPECTATION,
-    Evidence.BROKEN: Reason.HTTP_STATUS,
-    Evidence.SLOW: Reason.TIMEOUT,
-    Evidence.DEAD: Reason.CONNECT_REFUSED,
-}
-UNKNOWN = Verdict(State.UNKNOWN)
-
-
-def result(job, evidence, start, end, reason=None, **load):
-    why = reason if reason and evidence is not Evidence.OK else REASON.get(evidence)
-    return Result(
-        job, 1, start, start, end, 0.0, Status.HEALTHY, evidence, why, f"{job.kind}: {evidence}", 1, (),
-        Measurement(), Observation(), "", **load,
-    )  # fmt: skip
-
-
-def track(kind, *runs, scope=Scope.MODEL, failure=1, reason=None, saturated_at=None, **load):
-    """A track after `runs`: (evidence, start, end). `load`: what was read beside each."""
-    job = SimpleNamespace(
-        kind=kind, probe=kind.value, scope=scope, thresholds=Thresholds(failure),
-        schedule=SimpleNamespace(interval=10.0, timeout=5.0), target=SimpleNamespace(saturated_at=saturated_at),
-    )  # fmt: skip
-    made = Track(job, 0.0)
-    for evidence, start, end in runs:
-        made.update(result(job, evidence, start, end, reason, **load), 10.0)
-    return made
-
-
-def health(*runs, **more):
-    return track(Kind.HEALTH, *runs, **more)
-
-
-def ready(*runs, **more):
-    return track(Kind.READY, *runs, **more)
-
-
-def infer(*runs, **more):
-    return track(Kind.INFER, *runs, **more)
-
-
-OK, DEAD, SLOW, LOADING, BUSY, BROKEN = (
-    Evidence.OK, Evidence.DEAD, Evidence.SLOW, Evidence.LOADING, Evidence.BUSY, Evidence.BROKEN,
-)  # fmt: skip
+from tests.engine.tracks import (
+    BROKEN,
+    BUSY,
+    DEAD,
+    LOADING,
+    OK,
+    REASON,
+    SLOW,
+    SPOKEN,
+    UNKNOWN,
+    health,
+    infer,
+    ready,
+    result,
+    track,
+)
 
 
 def test_nothing_known():
@@ -293,53 +254,3 @@ def test_every_reason_leads_somewhere():
 )
 def test_disagreement(cheap, canary, sides):
     assert disagreement(cheap, canary) == sides
-
-
-SPOKEN = [each for each in Evidence if each not in (Evidence.NONE, Evidence.ABSENT)]
-NUMBERS = st.none() | st.integers(0, 3).map(float)
-loads = st.none() | st.builds(Load, running=NUMBERS, waiting=NUMBERS, capacity=NUMBERS, progress=NUMBERS)
-#: None: a canary that was passed over.
-steps = st.lists(
-    st.tuples(
-        st.sampled_from([Kind.HEALTH, Kind.READY, Kind.INFER, Kind.STREAM]), st.none() | st.sampled_from(SPOKEN), loads,
-        loads,
-    ),
-    max_size=30,
-)  # fmt: skip
-
-
-@given(steps=steps, failure=st.integers(1, 3), starting=st.booleans(), limit=st.none() | st.integers(1, 3).map(float))
-def test_any_history_has_one_state_with_the_reason_of_one_of_its_runs(steps, failure, starting, limit):
-    tracks = {
-        kind: track(kind, failure=failure if kind.canary else 1, saturated_at=limit)
-        for kind in (Kind.HEALTH, Kind.READY, Kind.INFER, Kind.STREAM)
-    }
-    cheap, canaries = [tracks[Kind.HEALTH], tracks[Kind.READY]], [tracks[Kind.INFER], tracks[Kind.STREAM]]
-    verdict = UNKNOWN
-    for at, (kind, evidence, load, after) in enumerate(steps):
-        made = tracks[kind]
-        if evidence is None:
-            made.skipped_at = at if kind.canary else None
-        else:
-            made.update(result(made.job, evidence, at, at + 0.5, load=load, load_after=after), 10.0)
-        verdict = judge(cheap, canaries, [], verdict, starting=starting)
-        assert isinstance(verdict.state, State)
-        assert (verdict.reason is None) == (verdict.state in (State.HEALTHY, State.UNKNOWN))
-        assert not (verdict.state is State.UNKNOWN and verdict.verified)
-        assert not verdict.verified or any(canary.skipped_at is None for canary in canaries)
-
-
-@given(steps=st.lists(st.sampled_from(SPOKEN), max_size=30), failure=st.integers(2, 4))
-def test_a_canary_does_not_flap_the_state_within_its_threshold(steps, failure):
-    """While fewer than `failure` canary runs fail in a row, and none is busy or loading, a healthy target stays so."""
-    canary, cheap = infer((OK, 0, 1), failure=failure), health((OK, 0, 1))
-    verdict, streak = judge([cheap], [canary], [], UNKNOWN), 0
-    assert verdict.state is State.HEALTHY
-    for at, evidence in zip(itertools.count(10, 10), steps, strict=False):
-        streak = 0 if evidence is OK else streak + 1
-        if streak >= failure or evidence in (BUSY, LOADING):
-            return
-        for probe, kind, start in ((canary, evidence, at), (cheap, OK, at + 5)):
-            probe.update(result(probe.job, kind, start, start + 1), 10.0)
-            verdict = judge([cheap], [canary], [], verdict)
-            assert verdict.state is State.HEALTHY

@@ -161,10 +161,8 @@ def test_only_a_stream_has_a_first_token():
         TextExpect.model_validate({"ttft": "500ms"})
 
 
-@pytest.mark.parametrize("value", [7, True, None, ["a", 7], [], "", {"value": ""}, {"negate": True}])
+@pytest.mark.parametrize("value", [7, True, ["a", 7], [], "", {"value": ""}, {"negate": True}])
 def test_a_text_check_that_makes_no_sense_is_refused(value):
-    if value is None:
-        return
     with pytest.raises(ValidationError):
         TextExpect.model_validate({"text": value})
 

@@ -67,9 +67,10 @@ def test_nothing_is_fetched_for_a_schema(monkeypatch, reference):
     assert "is not in it, and nothing is fetched" in problem_of({"properties": {"a": {"$ref": reference}}})
 
 
-def test_a_reference_that_only_turns_up_later_is_said():
-    schema = json.dumps({"$dynamicRef": "#none"})
-    assert check_schema(schema, {}) == ["the schema refers to something that is not in it"]
+@pytest.mark.parametrize("schema", [{"$dynamicRef": "#none"}, {"$ref": "http://127.0.0.1:9/x.json"}])
+def test_a_reference_that_only_turns_up_later_is_said_and_not_followed(monkeypatch, schema):
+    monkeypatch.setattr(socket, "socket", lambda *args, **more: pytest.fail("it went out"))
+    assert check_schema(json.dumps(schema), {}) == ["the schema refers to something that is not in it"]
 
 
 @pytest.mark.parametrize(

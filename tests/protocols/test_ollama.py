@@ -408,6 +408,11 @@ def test_problems():
     assert places({"body": {"stream": False}}) == places({"api": "embed", "body": {}}) == []
     assert places({"body": {"stream": False}}, Kind.STREAM) == [("body",)]
     assert places({"body": {}}, Kind.STREAM) == []
+    assert (
+        places({"api": "embed", "cache": "warm"})
+        == places({"body": {"stream": False}, "cache": "warm"})
+        == [("cache",)]
+    )
     assert places({"expect": {"dimension": 3}}) == [("expect", "dimension")]
     assert places({"api": "embed", "expect": {"text": "OK"}}) == [("expect", "text")]
     assert places({"body": {"stream": False}, "think": True}) == [("think",)]

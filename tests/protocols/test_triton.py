@@ -294,4 +294,11 @@ def test_problems():
     assert places("stream", {"path": "/x"}, model="") == []
     assert places("stream", {}, model="") == [()]
     assert places("stream", {"body": {}, "prompt": "a"}) == [("prompt",)]
+    inputs = {"inputs": {"x": 1}}
+    assert (
+        places("stream", inputs | {"cache": "warm"})
+        == places("stream", inputs | {"prompt": "a", "cache": "pair"})
+        == []
+    )
+    assert places("stream", inputs | {"cache": "pair"}) == [("cache",)]
     assert places("infer", {}) == [("inputs",)]

@@ -63,6 +63,7 @@ def test_a_check_that_checks_nothing_is_refused(value):
         ({"path": "a", "equals": {"b": 1}}, {"a": {"b": 1, "c": 2}}, []),
         ({"path": "a", "equals": [1, 2]}, {"a": [1]}, ["a has 1 elements, expected 2"]),
         ({"path": "a", "equals": None}, {}, []),
+        ({"path": "a", "equals": None}, {"a": 1}, ["a is 1, expected null"]),
         ({"path": "a", "equals": 1, "tolerance": 0.5}, {"a": 1.6}, ["a is 1.6, expected 1 (tolerance 0.5)"]),
         ({"path": "a", "equals": 10, "rtol": 0.1}, {"a": 11}, []),
         ({"path": "a", "not_equals": 1}, {"a": 1}, ["a is 1, which it must not be"]),

@@ -4,11 +4,28 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
+from tests.real.conformance.conftest import specs
 from tests.real.fleet import Fleet
 from tests.real.prometheus import Prometheus
 from tests.real.scene import Scene, config
 from tests.support.daemon import Daemon
+
+
+class ByServer(LoadScopeScheduling):
+    """One server's tests stay together, whichever process runs them; those that name none stay with their file."""
+
+    servers = frozenset(spec.name for spec in specs())
+
+    def _split_scope(self, nodeid: str) -> str:
+        name = nodeid.rpartition("[")[2].rstrip("]")
+        return name if name in self.servers else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling | None:
+    """For --dist loadgroup: the groups are our servers."""
+    return ByServer(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session")

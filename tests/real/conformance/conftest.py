@@ -28,14 +28,6 @@ def chosen() -> list[Spec]:
     ]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One server's tests stay together, whichever process runs them."""
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        if callspec is not None and isinstance(spec := callspec.params.get("server"), Spec):
-            item.add_marker(pytest.mark.xdist_group(spec.name))
-
-
 @pytest.fixture(scope="module", params=chosen(), ids=lambda spec: spec.name)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     running = Running(request.param, tmp_path_factory.mktemp(request.param.name))

@@ -2,7 +2,10 @@
 
 import pytest
 
+from exporter import protocols
 from exporter.model.failure import Reason, Status
+from exporter.model.job import Kind
+from exporter.model.sample import same
 from tests.real.conformance.running import QUICK, Running
 
 pytestmark = pytest.mark.real
@@ -52,6 +55,20 @@ def test_the_real_question(server: Running):
             assert stream is not None
             assert all(0 < first <= stream.duration for first in stream.ttft.values())
             assert stream.ttft
+
+
+def test_the_same_question_brings_the_same_answer(server: Running):
+    """What it writes of each request, such as an id, is no part of its answer."""
+    spec = server.spec
+    for kind, settings in spec.canaries:
+        keys = protocols.load(spec.protocol).kinds[Kind(kind)].model_fields
+        greedy = "temperature" in keys and keys["temperature"].default == 0
+        asked = {**settings, **({"drift": True} if greedy else {})}
+        first, second = server.ask(kind, asked), server.ask(kind, asked)
+        if first.job.drift and "stop_after" not in settings:
+            assert first.sample is not None
+            assert second.sample is not None
+            assert same(first.sample, second.sample), (first.sample, second.sample)
 
 
 def test_an_unknown_model_is_named_as_such(server: Running):

@@ -17,16 +17,13 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what was not asked for; one server's tests stay together, whichever process runs them."""
-    wanted = {spec.name: spec for spec in chosen()}
+    """Leave out what was not asked for; one server's tests follow each other."""
+    wanted = {spec.name for spec in chosen()}
     others = [item for item in items if HERE not in item.path.parents]
     mine: dict[str, list[pytest.Item]] = {}
     for item in items:
         if HERE in item.path.parents:
             mine.setdefault(item.callspec.params["server"], []).append(item)
-    for name in wanted.keys() & mine.keys():
-        for item in mine[name]:
-            item.add_marker(pytest.mark.xdist_group(f"states-{wanted[name].venv}"))
     items[:] = others + [item for name in mine if name in wanted for item in mine[name]]
     config.hook.pytest_deselected(items=[item for name in mine if name not in wanted for item in mine[name]])
 

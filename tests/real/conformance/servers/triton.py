@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from exporter.model.failure import Reason
+from exporter.model.observation import Observation, Part
 from tests.real.conformance.running import run
 from tests.real.conformance.servers.mlserver import INPUTS
 from tests.real.conformance.spec import NOT_LISTENING, Place, Spec
@@ -39,6 +40,13 @@ def env(place: Place) -> Mapping[str, str]:
     return {"PYTHONDONTWRITEBYTECODE": "1", "SWITCH": str(place.folder / "switch")}
 
 
+def accounted(observation: Observation) -> None:
+    """Its statistics may come a moment after its answer; what they tell is of both parts."""
+    told = observation.server_seconds
+    assert set(told) in ({Part.QUEUE, Part.COMPUTE}, set())
+    assert all(0 <= took < 60 for took in told.values())
+
+
 SPECS = (
     Spec(
         name="triton",
@@ -52,6 +60,7 @@ SPECS = (
         default=("health", "ready", "metadata"),
         model="iris",
         canaries=(("infer", IRIS),),
+        seen=accounted,
         unknown=("ready", Reason.MODEL_NOT_FOUND),
         bad=BAD,
         starting="ready",
