@@ -47,7 +47,7 @@ class Validated:
         if self._digest is None:
             # pydantic writes settings out many times faster than we could walk them; it hides secrets, so those follow.
             dumped = "" if self.settings is None else self.settings.model_dump_json()
-            self._digest = digest((dumped, self.secrets))
+            self._digest = digest((dumped, self.secrets) if self.secrets else dumped)
         return self._digest
 
     def cost(self, instance: ModelProtocol) -> Cost:

@@ -3,6 +3,7 @@
 What a canary sends is the operator's; of the answer a 2xx is all the server promises, and of a stream its clean end.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 from pydantic import Field
@@ -82,9 +83,9 @@ class Application(Family):
             output=Output(text=followed.text),
         )
 
+    @abstractmethod
     def call_path(self) -> str:
         """Where a canary is sent, as `route` makes it."""
-        raise NotImplementedError
 
     def message(self) -> tuple[Sequence[tuple[str, str]], bytes]:
         """Headers and body of a canary."""

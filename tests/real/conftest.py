@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.real.conformance.conftest import specs
+from tests.real.conformance.conftest import chosen, specs
+from tests.real.conformance.spec import Spec
 from tests.real.fleet import Fleet
 from tests.real.prometheus import Prometheus
 from tests.real.scene import Scene, config
@@ -16,16 +17,32 @@ from tests.support.daemon import Daemon
 class ByServer(LoadScopeScheduling):
     """One server's tests stay together, whichever process runs them; those that name none stay with their file."""
 
-    servers = frozenset(spec.name for spec in specs())
+    servers = sorted((spec.name for spec in specs()), key=len, reverse=True)
 
     def _split_scope(self, nodeid: str) -> str:
-        name = nodeid.rpartition("[")[2].rstrip("]")
-        return name if name in self.servers else nodeid.partition("::")[0]
+        case = nodeid.rpartition("[")[2].rstrip("]")
+        named = (name for name in self.servers if case == name or case.endswith(f"-{name}"))
+        return next(named, nodeid.partition("::")[0])
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling | None:
     """For --dist loadgroup: the groups are our servers."""
     return ByServer(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of servers that were not asked for."""
+    wanted = {spec.name for spec in chosen()}
+    left_out = [item for item in items if (name := _server(item)) is not None and name not in wanted]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def _server(item: pytest.Item) -> str | None:
+    """The server a test is about: its parameter `server`, a spec or the name of one."""
+    case = getattr(item, "callspec", None)
+    server = case.params.get("server") if case is not None else None
+    return server.name if isinstance(server, Spec) else server
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from exporter.model.failure import Reason
+
+
+def served_by(*servers: str) -> pytest.MarkDecorator:
+    """Run a test on each of these, of those that were asked for."""
+    return pytest.mark.parametrize("server", servers, indirect=True)
+
 
 #: What a server that does not listen yet looks like.
 NOT_LISTENING = frozenset({Reason.CONNECT_REFUSED})

@@ -15,11 +15,10 @@ from exporter.model.result import Result
 from exporter.model.stream import Outcome
 from tests.real.conformance.conftest import chosen
 from tests.real.conformance.running import QUICK, Running
+from tests.real.conformance.spec import served_by
 from tests.support import web
 
 pytestmark = pytest.mark.real
-
-Start = Callable[[str], "Server"]
 
 
 class Server:
@@ -62,20 +61,13 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    started: dict[str, Running] = {}
-
-    def starting(name: str) -> Server:
-        spec = next((spec for spec in chosen() if spec.name == name), None)
-        if spec is None:
-            pytest.skip(f"{name} was not asked for")
-        if name not in started:
-            started[name] = Running(spec, tmp_path_factory.mktemp(name))
-            started[name].start()
-        return Server(started[name])
-
-    yield starting
-    for running in started.values():
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    spec = next(spec for spec in chosen() if spec.name == request.param)
+    running = Running(spec, tmp_path_factory.mktemp(spec.name))
+    try:
+        running.start()
+        yield Server(running)
+    finally:
         running.end()
 
 
@@ -94,8 +86,8 @@ def crowd() -> Iterator[Callable[..., None]]:
         thread.join()
 
 
-def test_triton_says_400_for_a_model_that_loads_and_for_others(start: Start) -> None:
-    server = start("triton")
+@served_by("triton")
+def test_triton_says_400_for_a_model_that_loads_and_for_others(server: Server) -> None:
     url = f"{server.running.url}/v2/repository/models/late"
     assert server.reasons("ready", "metadata", "infer", model="late") == [Reason.MODEL_NOT_FOUND] * 3
     server.switch("loading")
@@ -113,8 +105,8 @@ def test_triton_says_400_for_a_model_that_loads_and_for_others(start: Start) -> 
     assert server.reasons("ready", "metadata", "infer", model="late") == [Reason.MODEL_NOT_FOUND] * 3
 
 
-def test_triton_refuses_when_its_queue_is_full(start: Start, crowd: Callable[..., None]) -> None:
-    server = start("triton")
+@served_by("triton")
+def test_triton_refuses_when_its_queue_is_full(server: Server, crowd: Callable[..., None]) -> None:
     body = b'{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[5.1,3.5,1.4,0.2]}]}'
     server.switch("hang")
     try:
@@ -125,8 +117,8 @@ def test_triton_refuses_when_its_queue_is_full(start: Start, crowd: Callable[...
         server.switch("")
 
 
-def test_triton_puts_an_error_into_a_stream(start: Start) -> None:
-    server = start("triton_generate")
+@served_by("triton_generate")
+def test_triton_puts_an_error_into_a_stream(server: Server) -> None:
     stepping = Thread(target=lambda: (time.sleep(0.06), server.switch("break")))
     stepping.start()
     result = server.ask("stream", {})
@@ -138,10 +130,10 @@ def test_triton_puts_an_error_into_a_stream(start: Start) -> None:
         assert (result.reason, result.measurement.http_status) == (Reason.HTTP_STATUS, 400)
 
 
+@served_by("torchserve")
 def test_torchserve_refuses_alike_with_a_full_queue_and_without_workers(
-    start: Start, crowd: Callable[..., None]
+    server: Server, crowd: Callable[..., None]
 ) -> None:
-    server = start("torchserve")
     management = server.running.spec.target(server.running.place)["management"]
     server.switch("hang")
     try:
@@ -163,8 +155,8 @@ def test_torchserve_refuses_alike_with_a_full_queue_and_without_workers(
     server.becomes("infer", None)
 
 
-def test_kserve_says_503_of_a_model_that_is_not_ready(start: Start) -> None:
-    server = start("kserve_v1")
+@served_by("kserve_v1")
+def test_kserve_says_503_of_a_model_that_is_not_ready(server: Server) -> None:
     server.switch("unready")
     assert server.reasons("ready", "infer", "health") == [Reason.NOT_READY, Reason.NOT_READY, None]
     server.switch("")

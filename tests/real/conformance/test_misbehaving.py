@@ -11,13 +11,13 @@ import pytest
 
 from exporter.model.failure import Reason, Status
 from exporter.model.stream import Outcome
-from tests.real.conformance.conftest import chosen
+from tests.real.conformance.conftest import specs
 from tests.real.conformance.running import QUICK, Running
 
 pytestmark = pytest.mark.real
 
 #: Those that know these words.
-APPLICATIONS = [spec for spec in chosen() if spec.name in ("bentoml", "litserve", "ray")]
+APPLICATIONS = [spec for spec in specs() if spec.name in ("bentoml", "litserve", "ray")]
 
 
 @pytest.fixture(scope="module", params=APPLICATIONS, ids=lambda spec: spec.name)

@@ -17,8 +17,9 @@ from exporter.transport import Transport
 from tests.protocols.scripted import build
 from tests.real.conformance.running import Running
 from tests.real.conformance.servers import ollama
+from tests.real.conformance.spec import served_by
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, served_by("ollama")]
 
 
 class Server:
@@ -67,7 +68,7 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = Running(ollama.SPECS[0], tmp_path_factory.mktemp("residency"))
     try:
         running.start()

@@ -1,6 +1,6 @@
 """Real servers that a running exporter watches: each is started once, and again after a test that killed it.
 
-`@served_by(...)` in watching.py names the servers of a test; one whose server was not asked for is not collected.
+`@served_by(...)` names the servers of a test.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,16 +16,14 @@ from tests.real.states.watching import Scene
 HERE = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what was not asked for; one server's tests follow each other."""
-    wanted = {spec.name for spec in chosen()}
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One server's tests follow each other."""
     others = [item for item in items if HERE not in item.path.parents]
     mine: dict[str, list[pytest.Item]] = {}
     for item in items:
         if HERE in item.path.parents:
             mine.setdefault(item.callspec.params["server"], []).append(item)
-    items[:] = others + [item for name in mine if name in wanted for item in mine[name]]
-    config.hook.pytest_deselected(items=[item for name in mine if name not in wanted for item in mine[name]])
+    items[:] = others + [item for name in mine for item in mine[name]]
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,9 @@ import pytest
 
 from tests.real.conformance.conftest import specs
 from tests.real.conformance.running import Running
+from tests.real.conformance.spec import served_by
 from tests.real.states.gateway import Gateway
-from tests.real.states.watching import CANARY, CHEAP, FIRST, Scene, served_by, target
+from tests.real.states.watching import CANARY, CHEAP, FIRST, Scene, target
 from tests.support.web import fetch, until
 
 pytestmark = pytest.mark.real

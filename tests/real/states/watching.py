@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.real.conformance.running import Running
 from tests.support.daemon import Daemon
 from tests.support.scrape import Scrape
@@ -21,11 +19,6 @@ CANARY = INTERVAL + 2 * TIMEOUT + INTERVAL + PATIENCE
 FIRST = 20.0
 #: What /ready/{target} answers in each state.
 READY = {"healthy": 200, "saturated": 200, "unhealthy": 200, "loading": 503, "zombie": 503, "error": 503}
-
-
-def served_by(*servers: str) -> pytest.MarkDecorator:
-    """Run a test on each of these, of those that were asked for."""
-    return pytest.mark.parametrize("server", servers, indirect=True)
 
 
 def target(server: Running, name: str = "t", *, canary: str | None = None, **more: Any) -> dict[str, Any]:
