@@ -177,6 +177,9 @@ class Failure(Exception):
 
 def joined(complaints: Sequence[str]) -> str:
     """Everything that does not hold as one detail, the most telling first. What finds no room is counted."""
+    whole = "; ".join(complaints)
+    if len(whole) <= MAX_DETAIL:
+        return whole
     text = complaints[0]
     for place, complaint in enumerate(complaints[1:], 1):
         longer, after = f"{text}; {complaint}", len(complaints) - place - 1

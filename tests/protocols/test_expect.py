@@ -1,7 +1,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -124,6 +124,7 @@ def test_a_schema_or_a_pattern_sends_large_answers_to_a_thread():
     assert large(schema) < large(pattern) < large(plain)
 
 
+@example(["0"] * 11 + ["0" * 258, "0"])  # room for all, and none for a count before the last
 @given(st.lists(st.text(min_size=1, max_size=400), min_size=1, max_size=12))
 def test_a_detail_has_room_for_the_first_complaint_and_counts_the_rest(complaints):
     text = joined(complaints)
