@@ -55,6 +55,8 @@ def test_no_worker_behind_a_healthy_ping(server: Running, watch: Watch) -> None:
 
 @served_by("ray")
 def test_a_hung_replica_behind_a_proxy_that_is_well(server: Running, watch: Watch) -> None:
+    kind, settings = server.spec.canaries[0]
+    server.ask(kind, settings)  # a replica's first answer takes long, and a first canary counts at once
     scene = watch(target(server))
     scene.becomes("healthy", within=FIRST)
     server.switch("hang")
