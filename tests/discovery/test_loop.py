@@ -145,6 +145,7 @@ def test_a_night_of_failures_is_one_line_in_the_log(world: World, caplog: pytest
 
 
 def test_more_than_the_limit_is_counted_and_told_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
     world.take(Scripted(found("a", over=7), found("a", over=9), found("a")))
     world.advance(INTERVAL * 1.5)
     assert world.own.discovery_over_limit == {"gw": 9}
