@@ -7,10 +7,9 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
@@ -18,7 +17,7 @@ from exporter import __version__, log
 from exporter.config import build, loader
 from exporter.config.budget import allowance_of
 from exporter.config.roster import Roster
-from exporter.config.source import digest_of
+from exporter.config.watching import Watcher
 from exporter.contracts import Exchange
 from exporter.discovery import Discovery
 from exporter.engine import Engine, Limits
@@ -29,6 +28,7 @@ from exporter.model.job import Job, Kind
 from exporter.model.result import Result
 from exporter.model.state import State, StateChange
 from exporter.model.target import Target
+from exporter.supervisor import Supervisor
 from exporter.transport import Transport
 from exporter.web.connection import Runner
 from exporter.web.doors import Doors
@@ -40,8 +40,6 @@ DEFAULT_PORT = 10838
 USER_AGENT = f"model-exporter/{__version__}"
 #: Seconds between the first finding of `auto` and the reconcile that applies all there are.
 _SETTLE = 0.05
-#: Seconds a changed file must stay as it is before it is loaded.
-_DEBOUNCE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +90,14 @@ class Daemon:
         self._roster = Roster(self._built, self._flagged, options.shard)
         self._discovery = Discovery(
             own=self.ledger.own,
-            supervise=lambda run: self._supervise("discovery", run),
+            supervise=lambda run: self._supervisor.keep("discovery", run),
             changed=lambda: self._apply_wanted.set(),
         )
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._supervisor = Supervisor(self.ledger.own)
+        self._watcher = Watcher(options.config, options.reload_interval, self.reload)
         self._reload_lock = asyncio.Lock()
         self._reload_wanted = asyncio.Event()
         self._apply_wanted = asyncio.Event()
-        self._digest = b""
         self._stopping = False
         self._runner: web.AppRunner | None = None
 
@@ -107,25 +105,23 @@ class Daemon:
 
     async def start(self) -> None:
         """Listen, then probe. Raises CannotListen."""
-        self._digest = await asyncio.to_thread(digest_of, self.options.config)
+        self._watcher.known = await self._watcher.digest()
         await self._listen()
         self._reloaded(ok=True)
         self._discover()
         self._apply()
         _freeze()
-        self._supervise("wheel", self.engine.run)
-        self._supervise("reload", self._reload_when_asked)
-        self._supervise("detection", self._apply_when_asked)
+        self._supervisor.keep("wheel", self.engine.run)
+        self._supervisor.keep("reload", self._reload_when_asked)
+        self._supervisor.keep("detection", self._apply_when_asked)
         if self.options.config and self.options.reload_interval > 0:
-            self._supervise("watcher", self._watch)
+            self._supervisor.keep("watcher", self._watcher.run)
 
     async def stop(self) -> None:
         """Answer not-ready at once, let runs in flight end within the grace, then close everything."""
         self._stopping = True
         await self.engine.drain(self.options.shutdown_grace)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._supervisor.close()
         if self._runner is not None:
             await self._runner.cleanup()
         await self.exposition.close()
@@ -192,19 +188,19 @@ class Daemon:
         if not self.options.config:
             return []
         async with self._reload_lock:
-            digest = await asyncio.to_thread(digest_of, self.options.config)
+            digest = await self._watcher.digest()
             try:
                 loaded = await loader.load_in_child(self.options.config)
                 self._built = await build.build_in_slices(loaded.file)
             except loader.ConfigError as error:
-                self._digest = digest
+                self._watcher.known = digest
                 self._reloaded(ok=False)
                 problems = [str(problem) for problem in error.problems]
                 for problem in problems:
                     log.event(logger, logging.ERROR, "config not loaded, the old one stays", problem=problem)
                 return problems
             _warn(loaded)
-            self._digest = digest
+            self._watcher.known = digest
             self.engine.limits = _limits(self._built)
             self._roster = Roster(self._built, self._flagged, self.options.shard)
             self._discover()
@@ -253,7 +249,7 @@ class Daemon:
         if result.observation.detected is not None:
             self._learn(result)
         elif (question := self._findings.doubt(result)) is not None:
-            self._spawn(self._ask_again(question))
+            self._supervisor.spawn(self._ask_again(question))
 
     def _learn(self, result: Result) -> None:
         detection = result.observation.detected
@@ -298,50 +294,11 @@ class Daemon:
             reason=change.verdict.reason or "", detail=change.verdict.detail,
         )  # fmt: skip
 
-    # --- components ---------------------------------------------------------------------------------------------
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    def _supervise(self, component: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-        """Keep a component running: one that crashes is logged, counted and started again with backoff."""
-
-        async def keep_running() -> None:
-            wait = 1.0
-            while True:
-                started = time.monotonic()
-                try:
-                    await run()
-                except Exception:
-                    logger.exception("component crashed, starting it again", extra={"fields": {"component": component}})
-                    self.ledger.own.internal_errors[component] += 1
-                self.ledger.own.component_restarts[component] += 1
-                wait = 1.0 if time.monotonic() - started > 60 else min(60.0, wait * 2)
-                await asyncio.sleep(wait)
-
-        return self._spawn(keep_running())
-
     async def _reload_when_asked(self) -> None:
         while True:
             await self._reload_wanted.wait()
             self._reload_wanted.clear()
             await self.reload()
-
-    async def _watch(self) -> None:
-        """Reload when the files' content changed, also through a swapped symlink; a half-written file is waited for."""
-        while True:
-            await asyncio.sleep(self.options.reload_interval)
-            digest = await asyncio.to_thread(digest_of, self.options.config)
-            while digest != self._digest:
-                await asyncio.sleep(_DEBOUNCE)
-                again = await asyncio.to_thread(digest_of, self.options.config)
-                if again == digest:
-                    await self.reload()
-                    break
-                digest = again
 
 
 def _warn(loaded: loader.Loaded) -> None:

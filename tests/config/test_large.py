@@ -56,25 +56,33 @@ def config(count: int, *, alike: bool = True) -> str:
 
 
 #: Seconds of CPU, in a process of its own: whoever traces the tests, to count lines, would be measured too. What is
-#: imported and compiled once does not count: the first file is small.
+#: imported and compiled once does not count: the first file is small. Each is the best of some rounds, one after the
+#: other: what else the machine does makes a round dearer, never cheaper.
 MEASURE = """
 import gc, json, sys, time, yaml
 from pathlib import Path
 from exporter.config import build, loader
 
 gc.disable()
-small, large = map(Path, sys.argv[1:])
+small, large = map(Path, sys.argv[1:3])
 build.build(loader.load([small]).file)
 text = large.read_text()
-began = time.process_time()
-yaml.load(text, Loader=yaml.CSafeLoader)
-plain = time.process_time()
-loaded = loader.load([large])
-read = time.process_time()
-built = build.build(loaded.file)
-times = {"plain": plain - began, "load": read - plain, "build": time.process_time() - read}
-print(json.dumps({**times, "jobs": len(built.jobs), "warnings": len(loaded.warnings)}))
+best = {}
+
+def took(name, call):
+    began = time.process_time()
+    found = call()
+    best[name] = min(best.get(name, 1e9), time.process_time() - began)
+    return found
+
+for _ in range(int(sys.argv[3])):
+    took("plain", lambda: yaml.load(text, Loader=yaml.CSafeLoader))
+    loaded = took("load", lambda: loader.load([large]))
+    built = took("build", lambda: build.build(loaded.file))
+    gc.collect()
+print(json.dumps({**best, "jobs": len(built.jobs), "warnings": len(loaded.warnings)}))
 """
+ROUNDS = 3
 
 
 @pytest.mark.parametrize("alike", [True, False])
@@ -82,7 +90,9 @@ def test_loading_is_cheap(tmp_path: Path, alike: bool, record_property: Callable
     small, large = tmp_path / "small.yaml", tmp_path / "large.yaml"
     small.write_text(HEAD + CHAT.format(n=1, high=0, low=1) + TENSOR.format(n=2, own=5.1))
     large.write_text(config(COUNT, alike=alike))
-    done = subprocess.run([sys.executable, "-c", MEASURE, small, large], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, small, large, str(ROUNDS)], capture_output=True, text=True, check=True
+    )
     found = json.loads(done.stdout)
     assert (found["jobs"], found["warnings"]) == (COUNT // 2 * 6, 0)
     took = "load {load:.2f}, build {build:.2f}, CSafeLoader {plain:.2f} s of CPU".format(**found)
