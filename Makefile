@@ -3,6 +3,9 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
+# Some environments forbid bytecode; then each of the many processes in the tests would compile all it imports again.
+export PYTHONDONTWRITEBYTECODE :=
+
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Another interpreter: make PYTHON=python3.11 VENV=.venv-3.11 test
@@ -50,7 +53,7 @@ test: $(STAMP) ## the tests, all but those that need real servers, with coverage
 
 .PHONY: unit
 unit: $(STAMP) # the quick ones, as `check` runs them
-	@$(PYTEST) -m "not real and not bench and not slow" -q $(ARGS)
+	@$(PYTEST) -m "not real and not bench and not slow" --hypothesis-profile=quick -q $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP) ## format, lint, types, floors between rooms, generated files in step

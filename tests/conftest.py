@@ -3,8 +3,12 @@
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
 
 from tests.support import ports, programs
+
+#: What `make check` runs: a look at each property; `make test` looks longer.
+settings.register_profile("quick", max_examples=20)
 
 
 @pytest.fixture(scope="session")

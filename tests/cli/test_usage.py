@@ -94,6 +94,7 @@ def test_help_and_completion_load_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", source], capture_output=True, text=True).stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_completion_offers_commands_and_protocols() -> None:
     def offered(words: str, number: int) -> str:
         source = "from exporter.cli import main; main(prog_name='model-exporter')"

@@ -495,6 +495,7 @@ async def test_wrong_settings_are_told_before_anything_is_sent(fake: Fake, setti
     assert not fake.requests
 
 
+@pytest.mark.slow
 def test_it_is_imported_when_it_is_asked_for_and_brings_nothing_heavy() -> None:
     code = """
 import sys, exporter

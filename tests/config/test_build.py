@@ -139,6 +139,7 @@ def test_inline_secrets_are_noticed_and_not_in_a_fingerprint() -> None:
     assert "s3cr3t" not in repr(one_)
 
 
+@pytest.mark.slow
 def test_fingerprints_are_the_same_in_every_process() -> None:
     # Hash randomisation and salts of one process must not get in: shards and restarts compare them.
     target = {"url": "http://h", "protocol": "http", "probes": {"health": {"retry": {"on": ["timeout", 503, "dns"]}}}}

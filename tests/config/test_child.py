@@ -8,6 +8,8 @@ import pytest
 from exporter.config import build, loader
 from exporter.config.loader import ConfigError, load, load_in_child
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,6 +208,7 @@ def test_the_dump_hides_what_an_entry_hides() -> None:
         assert words in shown
 
 
+@pytest.mark.slow
 def test_a_large_config_carries_its_discovery_through_the_child(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

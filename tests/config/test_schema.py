@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from exporter import protocols, reference
 from exporter.config.example import EXAMPLE
 from exporter.config.loader import load
@@ -79,6 +81,7 @@ def test_the_reference_is_not_stale() -> None:
     assert reference.stale(ROOT) == []
 
 
+@pytest.mark.slow
 def test_writing_and_checking(tmp_path: Path) -> None:
     names = [name for name, _ in reference.GENERATORS]
     assert reference.stale(tmp_path) == names

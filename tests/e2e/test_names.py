@@ -16,6 +16,8 @@ from exporter.model.state import State
 from exporter.transport import Resolver, Transport
 from tests.support.ports import free_port
 
+pytestmark = pytest.mark.slow
+
 PROBES = {"health": {"interval": "100ms", "timeout": "2s"}}
 
 

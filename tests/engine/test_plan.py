@@ -13,6 +13,7 @@ from exporter.engine import plan
 seconds = st.floats(0.001, 1e6)
 
 
+@pytest.mark.slow
 def test_the_phase_does_not_depend_on_the_process():
     code = "from exporter.engine.plan import phase; print(repr(phase(('fraud', 'health'), 15.0)))"
     out = {

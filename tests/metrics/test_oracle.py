@@ -17,6 +17,8 @@ from tests.metrics.oracle import Oracle
 from tests.metrics.reading import check_layout, families, same, scrape, series
 from tests.metrics.world import World, job
 
+pytestmark = pytest.mark.slow
+
 
 def any_observation(dice: random.Random, of: Job, reason: Reason | None) -> Observation:
     failure = Failure(reason) if reason else None

@@ -19,6 +19,8 @@ from tests.protocols.scripted import build
 from tests.support.fake import Fake
 from tests.support.grpc_fake import Call, GrpcFake
 
+pytestmark = pytest.mark.slow
+
 METADATA = f"{SERVICE}ServerMetadata"
 TRITON = open_inference_pb2.ServerMetadataResponse(name="triton", version="2.51").SerializeToString()
 SERVING = health_pb2.HealthCheckResponse(status=1).SerializeToString()

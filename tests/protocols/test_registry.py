@@ -46,6 +46,7 @@ def test_a_protocol_is_imported_only_when_named():
         assert f"exporter.protocols.{other}" not in loaded
 
 
+@pytest.mark.slow
 def test_regular_expressions_cost_only_those_who_use_them():
     code = "import sys, exporter.protocols as p; p.load('http'); p.load('openai'); print('regex' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

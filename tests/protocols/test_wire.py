@@ -15,6 +15,8 @@ from exporter.model.stream import Channel, Outcome, Tokens
 from exporter.transport import Transport
 from tests.protocols.scripted import build
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def transport():

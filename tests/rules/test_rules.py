@@ -33,6 +33,7 @@ def test_promtool_accepts_the_rules(need: Callable[[str, str], str]) -> None:
     run(need("promtool", HINT), "check", "rules", "--lint=all", "--lint-fatal", str(RULES))
 
 
+@pytest.mark.slow
 def test_promtool_unit_tests(need: Callable[[str, str], str]) -> None:
     run(need("promtool", HINT), "test", "rules", *map(str, TESTS))
 

@@ -23,6 +23,8 @@ from tests.support.descriptors import descriptors
 from tests.support.ports import free_port
 from tests.transport.conftest import Server, answer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def calls() -> AsyncIterator[Calls]:

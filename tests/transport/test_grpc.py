@@ -24,6 +24,8 @@ from tests.support.grpc_fake import Call, GrpcFake, grpc
 from tests.support.tinyproxy import Tinyproxy
 from tests.support.token_server import TokenServer
 
+pytestmark = pytest.mark.slow
+
 ECHO, SLEEP, SAY = "/test.Test/Echo", "/test.Test/Sleep", "/test.Test/Say"
 Open = Callable[..., HttpExchange]
 

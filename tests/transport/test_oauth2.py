@@ -21,6 +21,8 @@ from exporter.transport import Transport, lease, oauth2
 from tests.support.token_server import TokenServer
 from tests.transport.conftest import Open, Server, answer
 
+pytestmark = pytest.mark.slow
+
 SECRET = Secret("inline", "secret")
 
 

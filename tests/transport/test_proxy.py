@@ -20,6 +20,8 @@ from tests.support.ports import free_port
 from tests.support.tinyproxy import Tinyproxy
 from tests.transport.conftest import Open, Server, Talk, answer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def tinyproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:

@@ -13,6 +13,8 @@ from exporter.model.failure import Failure, Reason
 from exporter.transport import resolve
 from exporter.transport.resolve import Resolver, is_literal
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

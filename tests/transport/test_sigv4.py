@@ -23,6 +23,8 @@ from exporter.transport.sigv4 import Signers
 from tests.support.aws import fault
 from tests.transport.conftest import Open, Server, answer
 
+pytestmark = pytest.mark.slow
+
 #: Of AWS's documentation: they open nothing.
 ACCESS, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 GIVEN = SigV4("us-east-1", "service", Secret("inline", ACCESS), Secret("inline", SECRET))

@@ -10,6 +10,8 @@ from exporter.web import connection
 from exporter.web.connection import Crowd
 from exporter.web.server import MAX_BODY
 
+pytestmark = pytest.mark.slow
+
 Client = TestClient[Any, Any]
 
 HEAD = b"GET /-/healthy HTTP/1.1\r\nHost: exporter\r\n"

@@ -12,6 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from exporter.model.state import State
 from exporter.web import connection, scrape
 
+pytestmark = pytest.mark.slow
+
 Client = TestClient[Any, Any]
 
 HOSTILE = 'a"} 1\nx{\\n="<b>'
