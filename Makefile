@@ -15,7 +15,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 export MODEL_EXPORTER_REAL ?= $(CURDIR)/.real
 # The installed state is named by what it was made from: a new pin or a new range installs again, nothing else does.
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | tr -cd '0-9')
-LINTED := exporter tests benchmarks
+LINTED := exporter dashboards tests benchmarks
 # Options for pytest: make test ARGS="-k verdict -x"
 ARGS ?=
 
@@ -62,6 +62,7 @@ lint: $(STAMP) ## format, lint, types, floors between rooms, generated files in 
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@test ! -e exporter/reference.py || $(BIN)/python -m exporter.reference --check
+	@$(BIN)/python -m dashboards --check
 
 .PHONY: check
 check: lint unit ## all of `lint`, then the tests that are quick: run it before every commit
@@ -73,10 +74,10 @@ format: $(STAMP) ## put the code into shape
 
 # Real servers: all by default; CI takes those that are quick to install. Prometheus watches the first three.
 CORE := litserve mlserver mlflow
-SERVERS ?= $(CORE) bentoml kserve ray pytriton torchstack infinity llamacpp ollama
+SERVERS ?= $(CORE) bentoml kserve ray pytriton torchstack infinity llamacpp xllamacpp ollama
 
 .PHONY: test-real
-test-real: test-watching test-conformance ## against real model servers and a real Prometheus (10 GB, half an hour; SERVERS="...": fewer)
+test-real: test-watching test-conformance test-trainers test-otlp ## against real model servers, trainers and a real Prometheus (15 GB, an hour; SERVERS="...": fewer)
 
 .PHONY: test-watching
 test-watching: $(STAMP) # three model servers, watched through a real Prometheus
@@ -86,7 +87,17 @@ test-watching: $(STAMP) # three model servers, watched through a real Prometheus
 .PHONY: test-conformance
 test-conformance: $(STAMP) # every protocol against its servers, and the states they bring about; two servers at a time
 	@sh tests/real/servers/install.sh $(SERVERS)
-	@MODEL_EXPORTER_REAL_SERVERS="$(SERVERS)" $(BIN)/python -m pytest -n 2 --dist loadgroup -m real tests/real/conformance tests/real/states $(ARGS)
+	@MODEL_EXPORTER_REAL_SERVERS="$(SERVERS)" $(BIN)/python -m pytest -n 2 --dist loadgroup -m real tests/real/conformance tests/real/states tests/real/rollouts $(ARGS)
+
+.PHONY: test-trainers
+test-trainers: $(STAMP) # the logs that real trainers write, and a tracking server of MLflow
+	@sh tests/real/servers/install.sh trainers mlflow
+	@$(BIN)/python -m pytest -m real tests/real/trainers $(ARGS)
+
+.PHONY: test-otlp
+test-otlp: $(STAMP) # the sink otlp with the OpenTelemetry collector and Prometheus 3; both are built with Go (ten minutes)
+	@sh tests/real/servers/install.sh otlp
+	@$(BIN)/python -m pytest -m real tests/real/otlp $(ARGS)
 
 .PHONY: bench
 bench: $(STAMP) ## CPU per probe beside Debian's blackbox_exporter, schedule, memory, cost of a scrape (6 minutes)
@@ -100,7 +111,7 @@ dist: $(STAMP) ## the source distribution and the wheel, in dist/
 pins: ## new constraints.txt: the newest versions that the ranges in pyproject.toml allow
 	@rm -rf $(VENV)-pins && $(PYTHON) -m venv $(VENV)-pins
 	@$(VENV)-pins/bin/python -m pip install --quiet --upgrade pip
-	@$(VENV)-pins/bin/python -m pip install --quiet '.[aws,fast,grpc,oauth2,schema,terminal]' --group dev
+	@$(VENV)-pins/bin/python -m pip install --quiet '.[aws,fast,grpc,oauth2,otlp,schema,terminal]' --group dev
 	@sed -n '/^#/p' constraints.txt > constraints.new
 	@$(VENV)-pins/bin/python -m pip freeze --exclude model-exporter | tr '_A-Z' '-a-z' | LC_ALL=C sort >> constraints.new
 	@mv constraints.new constraints.txt && rm -rf $(VENV)-pins && git --no-pager diff --stat -- constraints.txt
@@ -116,4 +127,4 @@ proto: # new exporter/protocols/proto/*_pb2.py from the .proto files, by the old
 clean: ## remove everything that was made, the .venv and the real servers included
 	rm -rf $(VENV) $(VENV)-* $(MODEL_EXPORTER_REAL) .bench dist build .coverage htmlcov \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find exporter tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find exporter dashboards tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

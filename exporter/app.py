@@ -1,11 +1,9 @@
 """The one file that knows every room: it builds, joins, runs, reloads and supervises."""
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,19 +14,25 @@ from aiohttp import web
 from exporter import __version__, log
 from exporter.config import build, loader
 from exporter.config.budget import allowance_of
-from exporter.config.roster import Roster
+from exporter.config.roster import Roster, shard_of
+from exporter.config.training import followed
+from exporter.config.versions import asking_versions
 from exporter.config.watching import Watcher
 from exporter.contracts import Exchange
 from exporter.discovery import Discovery
 from exporter.engine import Engine, Limits
 from exporter.engine.findings import Findings
+from exporter.evaluation import Evaluations
 from exporter.ledger import Ledger
 from exporter.metrics.exposition import Exposition
 from exporter.model.job import Job, Kind
 from exporter.model.result import Result
 from exporter.model.state import State, StateChange
 from exporter.model.target import Target
+from exporter.rollout.query import answer as gate
+from exporter.sinks import Fanout
 from exporter.supervisor import Supervisor
+from exporter.training.jobs import Training
 from exporter.transport import Transport
 from exporter.web.connection import Runner
 from exporter.web.doors import Doors
@@ -38,6 +42,8 @@ logger = logging.getLogger("exporter")
 
 DEFAULT_PORT = 10838
 USER_AGENT = f"model-exporter/{__version__}"
+#: Seconds in which the last records are delivered, though runs took all of the grace.
+_LAST_RECORDS = 0.3
 #: Seconds between the first finding of `auto` and the reconcile that applies all there are.
 _SETTLE = 0.05
 
@@ -56,6 +62,16 @@ class Options:
     shard: tuple[int, int] | None = None
     #: Whether targets are left alone in the maintenance windows of the config.
     windows: bool = True
+    #: Whether records go to the sinks of the config.
+    sinks: bool = True
+    #: Whether the training logs of the config are followed.
+    training: bool = True
+    #: Which of all jobs are done.
+    wanted: Callable[[Job], bool] = lambda job: True
+    #: Whether targets tell their version too that the config does not ask for it.
+    versions: bool = False
+    #: Watch these targets of the config alone; None: all.
+    only: frozenset[str] | None = None
 
 
 class CannotListen(Exception):
@@ -76,6 +92,10 @@ class Daemon:
         self._built = self._load()
         self.ledger = Ledger(self._built.bounds)
         self.transport = Transport(user_agent=USER_AGENT)
+        self._evaluations = Evaluations(
+            lambda: self.transport.calls,
+            on_record=lambda one: self._sinks.tell("evaluation", one.job.target, one.at, lambda: one.fields),
+        )
         self.engine = Engine(
             ledger=self.ledger,
             open_exchange=self._open_exchange,
@@ -83,15 +103,23 @@ class Daemon:
             on_change=self._changed,
             on_result=self._finished,
             windows=options.windows,
+            ask_many=self._evaluations.run,
         )
         self.exposition = Exposition(self.ledger)
         self._findings = Findings(build.jobs_for_detection)
         self._flagged = [job for url in options.targets for job in build.jobs_for_url(url)]
-        self._roster = Roster(self._built, self._flagged, options.shard)
+        self._roster = Roster(self._built, self._flagged, options.shard, options.only)
         self._discovery = Discovery(
             own=self.ledger.own,
             supervise=lambda run: self._supervisor.keep("discovery", run),
             changed=lambda: self._apply_wanted.set(),
+        )
+        self._sinks = Fanout(self.ledger, lambda: self.transport.calls)
+        self._training = Training(
+            ledger=self.ledger,
+            transport=self.transport,
+            supervise=lambda run: self._supervisor.keep("training", run),
+            mine=lambda name: options.shard is None or shard_of(name, options.shard[1]) == options.shard[0],
         )
         self._supervisor = Supervisor(self.ledger.own)
         self._watcher = Watcher(options.config, options.reload_interval, self.reload)
@@ -108,6 +136,8 @@ class Daemon:
         self._watcher.known = await self._watcher.digest()
         await self._listen()
         self._reloaded(ok=True)
+        self._sinks.take(self._built.sinks if self.options.sinks else ())
+        self._training.take(followed(self._built.file.training or ()) if self.options.training else ())
         self._discover()
         self._apply()
         _freeze()
@@ -120,8 +150,10 @@ class Daemon:
     async def stop(self) -> None:
         """Answer not-ready at once, let runs in flight end within the grace, then close everything."""
         self._stopping = True
+        end = time.monotonic() + self.options.shutdown_grace
         await self.engine.drain(self.options.shutdown_grace)
         await self._supervisor.close()
+        await self._sinks.close(max(_LAST_RECORDS, end - time.monotonic()))
         if self._runner is not None:
             await self._runner.cleanup()
         await self.exposition.close()
@@ -168,6 +200,7 @@ class Daemon:
             announced=lambda: self.engine.pauses.announced,
             announce=self.engine.pauses.announce,
             withdraw=self.engine.pauses.withdraw,
+            gate=lambda asked, records: gate(asked, records, unread=lambda: self.unread, ask=self.engine.ask),
         )
 
     # --- config -------------------------------------------------------------------------------------------------
@@ -179,7 +212,7 @@ class Daemon:
             paths = self.options.config
             loaded = loader.load(paths) if paths else loader.load_values({"targets": []}, name="--target")
             _warn(loaded)
-            return build.build(loaded.file)
+            return build.build(asking_versions(loaded.file) if self.options.versions else loaded.file)
         finally:
             gc.enable()
 
@@ -202,8 +235,11 @@ class Daemon:
             _warn(loaded)
             self._watcher.known = digest
             self.engine.limits = _limits(self._built)
-            self._roster = Roster(self._built, self._flagged, self.options.shard)
+            self._roster = Roster(self._built, self._flagged, self.options.shard, self.options.only)
+            self._sinks.take(self._built.sinks if self.options.sinks else ())
+            self._training.take(followed(self._built.file.training or ()) if self.options.training else ())
             self._discover()
+            await self._roster.prepare(self._discovery)
             self._apply()
             self._reloaded(ok=True)
             _freeze()
@@ -221,7 +257,7 @@ class Daemon:
 
     def _discover(self) -> None:
         """Look for what this config wants found, and go on with what is looked for already."""
-        self._discovery.take(self._roster.discoverers(self._resolve, self.engine.once))
+        self._discovery.take(self._roster.discoverers(self._resolve, self.engine.once, self.transport.calls))
 
     def _apply(self) -> None:
         """Hand the engine every job that should exist: start, reload and findings all come through here."""
@@ -237,7 +273,9 @@ class Daemon:
             else:
                 jobs.append(job)
         self._findings.keep(detecting)
+        jobs = list(filter(self.options.wanted, jobs))
         self.jobs, self.unread = jobs, list(self._roster.unread(self._discovery))
+        self._evaluations.keep(jobs)
         for job in self.engine.reconcile(jobs).removed:
             self.transport.forget(job.key)
         self.ledger.own.targets = {source: len(names) for source, names in sources.items()}
@@ -246,6 +284,7 @@ class Daemon:
         """Every run ends up here: what `auto` found, and whether it still holds."""
         if self._on_result is not None:
             self._on_result(result)
+        self._sinks.result(result)
         if result.observation.detected is not None:
             self._learn(result)
         elif (question := self._findings.doubt(result)) is not None:
@@ -287,6 +326,7 @@ class Daemon:
         )
 
     def _changed(self, change: StateChange) -> None:
+        self._sinks.state_change(change)
         level = logging.INFO if change.verdict.state in (State.HEALTHY, State.UNKNOWN) else logging.WARNING
         log.event(
             logger, level, "state changed", target=change.target, model=change.model,
@@ -320,44 +360,3 @@ def _freeze() -> None:
     """Collect once now, and keep what is left out of later collections: they would stall the loop."""
     gc.collect()
     gc.freeze()
-
-
-async def run(options: Options, started: Callable[[Daemon], None] | None = None) -> int:
-    """The daemon, until SIGTERM or SIGINT. Returns the exit code; raises ConfigError and CannotListen.
-
-    A second signal ends the process without waiting for runs in flight.
-    """
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    daemon = Daemon(options)
-
-    def asked_to_stop() -> None:
-        if stop.is_set():
-            os._exit(1)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked_to_stop)
-    loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon)
-    await daemon.start()
-    log.event(
-        logger, logging.INFO, "listening", addresses=",".join(f"{host}:{port}" for host, port in daemon.addresses),
-        targets=len(daemon.ledger.targets), version=__version__,
-    )  # fmt: skip
-    if started is not None:
-        started(daemon)
-    try:
-        await stop.wait()
-    finally:
-        log.event(logger, logging.INFO, "stopping", grace=options.shutdown_grace)
-        await daemon.stop()
-    return 0
-
-
-def run_blocking(options: Options, started: Callable[[Daemon], None] | None = None) -> int:
-    """`run` on uvloop where it is installed (the extra `fast`), else on asyncio's own loop."""
-    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
-    with contextlib.suppress(ImportError):
-        from uvloop import new_event_loop as factory
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(run(options, started))

@@ -1,15 +1,20 @@
 """The doors between rooms: what a protocol gets, and what a protocol is."""
 
-from collections.abc import Callable, Hashable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from exporter.model.cost import Cost
-from exporter.model.job import Kind, Scope, Within
+from exporter.model.failure import Failure
+from exporter.model.frozen import frozen
+from exporter.model.job import Job, Kind, Scope, Within
 from exporter.model.load import Load
-from exporter.model.observation import Detection, Measurement
+from exporter.model.observation import Detection, Measurement, Observation
+from exporter.model.result import Result
+from exporter.model.state import State
 from exporter.model.stream import TokenEvent
+from exporter.model.target import Target
 from exporter.settings import Settings
 
 
@@ -43,7 +48,7 @@ class Headers:
         return self._items
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Response:
     """A whole answer. `body` is decoded (Content-Encoding undone) and at most `max_body` long; `ended` is the stamp
     of its last byte; `url` is the final address after redirects, without query.
@@ -83,7 +88,7 @@ class StreamResponse(Protocol):
         """The rest of the body, at most `limit` bytes (more is left unread), for an answer that is not a stream."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """The answer to a unary gRPC call. `code` is the gRPC status (0 is OK) and `message` what the server said with it;
     `body` is the serialised answer, empty unless the call went well; `ended` is the stamp of its end.
@@ -231,19 +236,42 @@ class ModelProtocol(Protocol):
         """What is still missing or contradictory once target, module and defaults are merged: (field path, message)."""
 
 
+class Questions(Protocol):
+    """How a run that asks many questions asks them: each behind all probes, and within the target's budget."""
+
+    until: float  #: when the run has to be over, on the clock of `now`
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    async def ask(self, job: Job) -> Result | None:
+        """Run a job once, within the slots and outside the schedule. It waits while its target is saturated or in
+        maintenance. None where a budget has no room for it. Cancelling this cancels the run.
+        """
+
+
+#: Does a run of many questions: those of the job, asked by the second argument. Raises `Failure` and `Asleep` as a
+#: protocol does.
+AskMany = Callable[[Job, Questions], Awaitable[Observation]]
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Everything a discoverer found: `names` of models or addresses, each once, in an order that does not change by
-    itself.
+    """Everything a discoverer found: `names` of models, addresses or targets, each once, in an order that does not
+    change by itself.
 
     `over` is how many more there are than it may watch, `missing` how many were expected and are not there (None where
     nothing can be expected). `detection` is what the server turned out to be, where that had to be found out.
+    `entries` holds the labels of each of the names, where more than the name is known. `failure` says what could not be
+    read or used, where the rest could.
     """
 
     names: tuple[str, ...]
     over: int = 0
     missing: int | None = None
     detection: Detection | None = None
+    entries: tuple[Mapping[str, str], ...] = ()
+    failure: Failure | None = None
 
 
 class Discoverer(Protocol):
@@ -256,3 +284,42 @@ class Discoverer(Protocol):
 
     async def find(self) -> Found:
         """All there is now. Raises `Failure`; what was found before then stays."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """Something that happened to a target, for whoever wants to keep it. `at` is Unix time.
+
+    `id` is unique, and stays the same however often the record arrives. `status` is that of a result, `""` for other
+    types. `state` is what is believed of the target now. `fields` gives what is particular to the type, as plain JSON
+    values that hold no secret; it is called away from the loop. `source` is what the record was made from.
+    """
+
+    type: str
+    id: str
+    at: float
+    target: Target
+    fields: Callable[[], Mapping[str, Any]]
+    status: str = ""
+    state: State | None = None
+    source: Any = None
+
+
+class Refused(Exception):
+    """A receiver will never take this batch: to send it again is of no use. The text holds no secret."""
+
+
+class Sink(Protocol):
+    """Where records go: one kind of receiver. One lane feeds it, with as many writers as its settings say."""
+
+    def encode(self, records: Sequence[Record]) -> Any:
+        """What to send for a batch: in a thread, once per batch. Batches come in the order of their records."""
+
+    async def send(self, payload: Any, key: str) -> None:
+        """Deliver a batch, all of it or nothing. `key` is the batch's own and the same at each try.
+
+        Raises `Failure` or OSError where a later try may go well, and `Refused` where none will.
+        """
+
+    async def close(self) -> None:
+        """Let go of what is open."""

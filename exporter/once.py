@@ -1,22 +1,27 @@
-"""Work that ends by itself, on the same parts as the daemon: ask a target once, wait until targets are good."""
+"""Work that ends by itself, on the same parts as the daemon: ask a target once, evaluate one, wait until targets are
+good.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from exporter import protocols
 from exporter.app import USER_AGENT, Daemon, Options
 from exporter.config import build
 from exporter.config.loader import ConfigError
+from exporter.contracts import AskMany
 from exporter.engine import Engine, Limits
-from exporter.ledger import Ledger, TargetRecord
-from exporter.model.job import Kind
+from exporter.evaluation import Evaluations, Progress, Record
+from exporter.ledger import Ledger
+from exporter.model.job import Job, Kind
 from exporter.model.observation import Detection, Observation, Proposal
 from exporter.model.result import Result
-from exporter.rollout.wait import Gate, GateVerdict
+from exporter.rollout.wait import GateVerdict, Pace, Tally, Terms
 from exporter.transport import Transport
+from exporter.web.slices import unhurried
 
 #: Seconds between two looks of `wait`.
 _LOOK = 0.2
@@ -94,10 +99,38 @@ async def _question(url: str, protocol: str, kind: Kind, model: str = "") -> Obs
         return (await engine.once(job)).observation
 
 
-@asynccontextmanager
-async def _asking() -> AsyncIterator[Engine]:
-    """An engine for single runs, and one memory for all of them."""
+@dataclass(frozen=True, slots=True)
+class EvaluationReport:
+    """What evaluating a target once found. `record` is None when it broke off before there was anything to tell."""
+
+    result: Result
+    record: Record | None
+
+
+async def evaluate(
+    job: Job, limits: Limits, *, on_progress: Callable[[Progress], None] = lambda progress: None
+) -> EvaluationReport:
+    """Do one run of an `evaluate` job, now. Neither budgets nor the target's state hold it up.
+
+    Raises `BadDataset`, which tells of every bad row, before anything is asked.
+    """
+    records: list[Record] = []
     transport = Transport(user_agent=USER_AGENT)
+    evaluations = Evaluations(lambda: transport.calls, on_record=records.append, on_progress=on_progress)
+    async with _asking(transport, limits, evaluations.run) as engine:
+        await evaluations.read(job)
+        result = await engine.once(job)
+    return EvaluationReport(result, records[0] if records else None)
+
+
+@asynccontextmanager
+async def _asking(
+    transport: Transport | None = None,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    ask_many: AskMany | None = None,
+) -> AsyncIterator[Engine]:
+    """An engine for single runs, and one memory for all of them."""
+    transport = transport or Transport(user_agent=USER_AGENT)
     memory: dict[str, Any] = {}
     try:
         yield Engine(
@@ -105,9 +138,10 @@ async def _asking() -> AsyncIterator[Engine]:
             open_exchange=lambda job, deadline, trace_id, *, aside=False: transport.exchange(
                 job.target.endpoint, deadline=deadline, trace_id=trace_id, memory=memory
             ),
-            limits=Limits(),
+            limits=limits,
             on_change=lambda change: None,
             on_result=lambda result: None,
+            ask_many=ask_many,
         )
     finally:
         await transport.close()
@@ -115,31 +149,47 @@ async def _asking() -> AsyncIterator[Engine]:
 
 async def wait(
     options: Options,
-    *,
-    select: Sequence[tuple[str, str]] = (),
-    consecutive: int = 1,
+    terms: Terms = Terms(),  # noqa: B008 - frozen
     timeout: float = 60.0,
     on_update: Callable[[GateVerdict], None] = lambda verdict: None,
 ) -> GateVerdict:
-    """Watch the configured targets until every selected one is good, or until the timeout; returns the last verdict."""
-    daemon = Daemon(options, on_result=lambda result: gate.feed(result))
-    gate = Gate(since=daemon.ledger.clock(), consecutive=consecutive, select=select)
-    until = daemon.ledger.clock() + timeout
+    """Watch the configured targets until every selected one is good by these terms, or until the timeout in seconds;
+    returns the last verdict. Raises ConfigError.
+    """
+    daemon = Daemon(
+        replace(
+            options, listen=(), reload_interval=0.0, shutdown_grace=0.0, windows=False, sinks=False, training=False,
+            wanted=lambda job: _counts(job, terms), versions=terms.version != "",
+        ),
+        on_result=lambda result: pace.feed(result),
+    )  # fmt: skip
+    ledger = daemon.ledger
+    # All that it will remember began after this call.
+    ledger.kept = max(ledger.kept, terms.consecutive)
+    pace = Pace(terms, ledger.clock)
+    until = ledger.clock() + timeout
     await daemon.start()
     try:
         while True:
-            gate.watch(daemon.jobs, daemon.unread)
-            verdict = gate.verdict(
-                lambda name: daemon.ledger.targets[name].verdict, lambda name: _passed_over(daemon.ledger.targets[name])
-            )
+            began = ledger.clock()
+            tally = Tally(terms)
+            async for record in unhurried(list(ledger)):
+                tally.add(record)
+            verdict = tally.verdict(daemon.unread)
             on_update(verdict)
-            if verdict.ready or daemon.ledger.clock() >= until:
+            if verdict.ready or verdict.problem or ledger.clock() >= until:
                 return verdict
-            await asyncio.sleep(min(_LOOK, max(0.0, until - daemon.ledger.clock())))
+            for target, probe in pace.due(verdict.blocking, ledger):
+                daemon.engine.ask(target, probe)
+            # Ten thousand targets take a moment to look at: the measuring comes first.
+            rest = max(_LOOK, 5 * (ledger.clock() - began))
+            await asyncio.sleep(max(0.0, min(rest, until - ledger.clock())))
     finally:
         await daemon.stop()
 
 
-def _passed_over(record: TargetRecord) -> dict[str, str]:
-    """Probes that do not run just now, and why."""
-    return {name: reason for name, probe in record.probes.items() for reason, on in probe.paused.items() if on}
+def _counts(job: Job, terms: Terms) -> bool:
+    """Whether a gate needs a job: nobody else is asked, and no golden set is run that nobody wants."""
+    if job.kind is Kind.EVALUATE and not terms.evaluate:
+        return False
+    return terms.selects(job.target) or (job.kind is Kind.DETECT and terms.may_turn_out(job.target))

@@ -12,16 +12,22 @@ from exporter.config.example import EXAMPLE
 from exporter.config.pages import config_page
 from exporter.config.schema import schema
 from exporter.metrics import catalog
+from exporter.sinks import shape
 
 
 def _schema() -> str:
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
+def _record_schema() -> str:
+    return json.dumps(shape.schema(), indent=2) + "\n"
+
+
 GENERATORS: Sequence[tuple[str, Callable[[], str]]] = (
     ("docs/reference/config.schema.json", _schema),
     ("docs/reference/config.md", config_page),
     ("docs/reference/example.yaml", lambda: EXAMPLE),
+    ("docs/reference/record.schema.json", _record_schema),
     ("docs/reference/metrics.md", catalog.reference),
 )
 

@@ -193,6 +193,11 @@ LargeCount = Annotated[int, BeforeValidator(_count(1, 10**12)), _count_schema(1,
 # Paths and text from files
 
 
+def sealed(info: ValidationInfo) -> bool:
+    """Whether the values come from outside (`context={"sealed": True}`): they may name no file and no variable."""
+    return bool((info.context or {}).get("sealed"))
+
+
 def resolve_path(path: str, info: ValidationInfo) -> str:
     """A path as the config means it: a relative one starts at the config file's folder."""
     base = (info.context or {}).get("base")
@@ -200,6 +205,8 @@ def resolve_path(path: str, info: ValidationInfo) -> str:
 
 
 def _path(value: Any, info: ValidationInfo) -> str:
+    if sealed(info):
+        raise problem("path", "names a file; allowed here: the thing itself")
     if not isinstance(value, str):
         raise problem("path", "found {found}; allowed: the path of a file", found=value)
     if not value or "\0" in value:
@@ -268,6 +275,8 @@ def _secret(value: Any, info: ValidationInfo) -> SecretRef:
         return SecretRef("inline", value)
     if isinstance(value, dict) and len(value) == 1:
         source, where = next(iter(value.items()))
+        if sealed(info):
+            raise problem("secret", "names a secret; allowed here: text")
         if source in ("env", "file") and isinstance(where, str) and where and "\0" not in where:
             return SecretRef(source, resolve_path(where, info) if source == "file" else where)
     if isinstance(value, int | float):

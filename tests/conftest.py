@@ -1,14 +1,30 @@
 """What the tests of all rooms share."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support import ports, programs
 
+# A slow machine proves nothing about a property.
+settings.register_profile("whole", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 #: What `make check` runs: a look at each property; `make test` looks longer.
-settings.register_profile("quick", max_examples=20)
+settings.register_profile("quick", settings.get_profile("whole"), max_examples=20)
+settings.load_profile("whole")
+
+
+@pytest.fixture(autouse=True)
+def _own_log_levels() -> Iterator[None]:
+    """A command that is run in the process of the tests sets how much is logged: not for the tests after it."""
+    loggers = [logging.getLogger(name) for name in ("", "aiohttp.access", "botocore")]
+    levels = [logger.level for logger in loggers]
+    raising = logging.raiseExceptions
+    yield
+    logging.raiseExceptions = raising
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

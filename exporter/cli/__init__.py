@@ -3,7 +3,7 @@
 import click
 
 from exporter import __version__
-from exporter.cli import check, demo, init, probe, run, wait
+from exporter.cli import check, demo, deploy, evaluate, follow, generate, init, probe, run, wait
 from exporter.cli.command import Group
 
 
@@ -20,5 +20,5 @@ def main() -> None:
     """
 
 
-for module in (run, check, probe, init, wait, demo):
+for module in (run, check, probe, init, wait, deploy, follow, evaluate, generate, demo):
     main.add_command(module.command)

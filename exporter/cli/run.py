@@ -105,7 +105,7 @@ def command(
             "`model-exporter init URL` writes a config, `model-exporter demo` needs neither."
         )
     log.configure(log_level, log_format)
-    from exporter import app
+    from exporter import app, process
 
     chosen = app.Options(
         config=config,
@@ -118,4 +118,4 @@ def command(
         shard=shard,
     )
     with errors.told(config):
-        sys.exit(app.run_blocking(chosen))
+        sys.exit(process.run_blocking(chosen))

@@ -24,6 +24,9 @@ STYLES = {
     "error": "bold red",
     "unknown": "dim",
     "waiting": "yellow",
+    "failed": "red",
+    "stays": "yellow",
+    "skipped": "dim",
 }
 
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,7 +26,10 @@ _SHOWN = 15
     "wait",
     cls=Command,
     short_help="Wait until all targets are good: a gate for pipelines.",
-    examples=("model-exporter wait --config models.yml --select team=chat --timeout 10m && ./go-on.sh",),
+    examples=(
+        "model-exporter wait --config models.yml --select team=chat --timeout 10m && ./go-on.sh",
+        "model-exporter wait --config models.yml --version 3 --max-ttft 2s --json",
+    ),
 )
 @options.config(required=True, help="The config that says what must be good; can be repeated.")
 @options.option(
@@ -47,38 +50,69 @@ _SHOWN = 15
 )
 @options.option(
     "--consecutive",
-    type=click.IntRange(min=1),
-    default=1,
+    type=click.IntRange(1, 1000),
+    default=3,
     show_default=True,
     metavar="N",
     help="How many good runs in a row each target must have.",
 )
+@options.option(
+    "--version",
+    metavar="V",
+    default="",
+    help="The version of the model that each target must serve. Those that nothing asks for it are asked now.",
+)
+@options.option(
+    "--min-addresses",
+    type=click.IntRange(1, 64),
+    default=1,
+    metavar="N",
+    help="How many addresses each target must be found at, all of them good.",
+)
+@options.option(
+    "--max-duration",
+    type=options.Duration(zero=False),
+    metavar="D",
+    help="How long the answer of a good run may take.",
+)
+@options.option(
+    "--max-ttft",
+    type=options.Duration(zero=False),
+    metavar="D",
+    help="How long the first token of a good run may take.",
+)
+@options.option(
+    "--evaluate",
+    is_flag=True,
+    help="Also run the golden sets of the targets; each must end well.",
+)
 @options.as_json("Print the verdict as JSON.")
 def command(
-    config: tuple[Path, ...], select: tuple[tuple[str, str], ...], timeout: float, consecutive: int, as_json: bool
+    config: tuple[Path, ...],
+    select: tuple[tuple[str, str], ...],
+    timeout: float,
+    as_json: bool,
+    **wanted: Any,
 ) -> None:
     """Wait until all targets are good; exit 0 then, 1 when the time is over first.
 
     A target is good when its state is healthy and its canaries (or, where it has none, its health and ready probes)
-    had N healthy runs in a row that began after this command did. What happened before proves nothing.
+    had N healthy runs in a row that began after this command did. What happened before proves nothing. Runs that are
+    missing are pulled forward.
     """
     from exporter import app, log, once
+    from exporter.rollout.wait import Terms
 
+    terms = Terms(select=select, **wanted)
     log.configure("error")
     watched = sheet(sys.stderr)
     began = time.monotonic()
     with errors.told(config), watched.live(transient=True) as live:
         verdict = asyncio.run(
-            once.wait(
-                app.Options(config=config, listen=(), reload_interval=0.0, shutdown_grace=0.0, windows=False),
-                select=select,
-                consecutive=consecutive,
-                timeout=timeout,
-                on_update=_progress(live, began, timeout),
-            )
+            once.wait(app.Options(config=config), terms, timeout=timeout, on_update=_progress(live, began, timeout))
         )
-    if not verdict.standings:
-        raise click.UsageError(_nothing(config, select))
+    if verdict.problem:
+        raise click.UsageError(verdict.problem if verdict.standings else _nothing(config, select))
     if as_json:
         click.echo(json.dumps(verdict.as_json()))
     else:
@@ -89,13 +123,12 @@ def command(
 def _nothing(config: Sequence[Path], select: Sequence[tuple[str, str]]) -> str:
     """Why no target was selected, and what could have been."""
     from exporter.config import build, loader
-    from exporter.rollout.wait import traits
 
     if not select:
         return "The config has no target to wait for."
     known: dict[str, set[str]] = {}
     for job in build.build(loader.load(config).file).jobs:
-        for key, value in traits(job.target).items():
+        for key, value in job.target.traits.items():
             known.setdefault(key, set()).add(value)
     if not known:
         return "No target is selected: the config itself names none, and what was found does not fit."
@@ -128,13 +161,17 @@ def _table(standings: "Sequence[Standing]") -> Table:
             standing.target,
             str(standing.state),
             f"{standing.have}/{standing.want}",
+            standing.version,
             str(standing.reason or ""),
             clean(standing.detail, 100) + (f" (try `{standing.hint}`)" if standing.hint else ""),
         )
         for standing in standings
     ]
     return Table(
-        ("target", "state", "good runs", "reason", "detail"), rows, right=frozenset({"good runs"}), wrap="detail"
+        ("target", "state", "good runs", "version", "reason", "detail"),
+        rows,
+        right=frozenset({"good runs"}),
+        wrap="detail",
     ).without_empty()
 
 

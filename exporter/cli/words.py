@@ -37,6 +37,7 @@ ADVICE: Mapping[Reason, str] = MappingProxyType(
         Reason.INCOMPLETE: "the stream ended without its promised end",
         Reason.ERROR_EVENT: "an error came inside a 200: look at the server's log",
         Reason.EXPECTATION: "it answered, and the answer is not what was expected",
+        Reason.INCONCLUSIVE: "too few examples were answered to say anything: look at the data set and at the server",
         Reason.INTERNAL: "an extra that is not installed, or a bug of ours: please report that with the message above",
     }
 )

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from exporter import protocols
-from exporter.config import hosts, loader
+from exporter.config import evaluation, hosts, loader
 from exporter.config.dump import dump as config_dump
 from exporter.config.merge import AUTO, Merged, MergedProbe, Merger, name_of
 from exporter.config.models import File, OnDemand
 from exporter.config.models import Limits as Limits
 from exporter.config.own_keys import OwnKeys, Validated, digest, load
 from exporter.config.replicas import Place, Replicas, at
+from exporter.config.sinks import specs
 from exporter.contracts import ModelProtocol
 from exporter.ledger import Bounds
 from exporter.model.cost import ONE_REQUEST
@@ -24,6 +25,8 @@ from exporter.model.endpoint import Endpoint
 from exporter.model.job import Job, Kind, Scope
 from exporter.model.observation import Detection, Observation
 from exporter.model.target import Target
+from exporter.settings import Settings
+from exporter.sinks.spec import Spec
 
 #: Seconds of work in slices before the loop goes on.
 SLICE = 0.002
@@ -46,6 +49,7 @@ class Built:
     on_demand: OnDemand
     file: File
     replicas: Mapping[str, Replicas]
+    sinks: tuple[Spec, ...]
     packed: tuple[bytes, ...] = field(repr=False)
 
 
@@ -130,6 +134,7 @@ def jobs_for_module(file: File, module: str, url: str, model: str = "", probe: s
         )
     except loader.ConfigError as error:
         raise ValueError("; ".join(f"{problem.path}: {problem.message}" for problem in error.problems)) from None
+    jobs = [job for job in jobs if job.evaluation is None]  # hours, and no answer to a scrape
     _check_credentials(file, module, jobs)
     if not probe:
         return jobs
@@ -220,6 +225,7 @@ def _built(file: File, batches: Sequence[tuple[list[Job], bytes]]) -> Built:
         on_demand=file.on_demand,
         file=file.without_targets(),
         replicas={name_of(target): target.replicas for target in file.targets or () if target.replicas is not None},
+        sinks=specs(file.sinks),
         packed=tuple(pack for _, pack in batches if pack),
     )
 
@@ -288,6 +294,8 @@ class _Maker:
     def _job(self, protocol: type[ModelProtocol], probe: MergedProbe, options: Validated) -> Job:
         kind = probe.kind or Kind.HEALTH
         own = self.own_keys.of(self.merged.protocol, probe)
+        if kind is Kind.EVALUATE:
+            return self._evaluation(protocol, probe, own, options)
         instance = self._instance(protocol, own, options)
         canary = kind.canary and not probe.capability
         return Job(
@@ -306,6 +314,23 @@ class _Maker:
             within=instance.within(),
             capability=probe.capability,
             drift=canary and (instance.steady() if probe.drift is None else probe.drift),
+        )
+
+    def _evaluation(self, protocol: type[ModelProtocol], probe: MergedProbe, own: Validated, options: Validated) -> Job:
+        if not isinstance(own.settings, evaluation.Evaluate) or options.settings is None:
+            raise ValueError(f"the settings of {self.merged.name} are wrong; load them first")
+        build = evaluation.Build(protocol, **self._given(options.settings))
+        question = evaluation.Asking(build, protocol.kinds[Kind.INFER], own.settings)
+        return Job(
+            target=self.target,
+            probe=probe.name,
+            kind=Kind.EVALUATE,
+            schedule=probe.schedule,
+            retry=probe.retry,
+            thresholds=probe.thresholds,
+            ask=_asked_one_by_one,
+            fingerprint=self._fingerprint(probe, Kind.EVALUATE, own, options),
+            evaluation=evaluation.value_of(own.settings, question),
         )
 
     def _detect(self) -> Job:
@@ -336,17 +361,25 @@ class _Maker:
     def _instance(self, protocol: type[ModelProtocol], own: Validated, options: Validated) -> ModelProtocol:
         if own.settings is None or options.settings is None:
             raise ValueError(f"the settings of {self.merged.name} are wrong; load them first")
+        return protocol(settings=own.settings, **self._given(options.settings))
+
+    def _given(self, options: Settings) -> dict[str, Any]:
+        """What a protocol is built of beside the settings of a probe."""
         address = self.merged.address
-        return protocol(
-            model=self.merged.model, path=address.path, query=address.query, settings=own.settings,
-            options=options.settings, scheme=address.scheme, port=address.port, wake=self.merged.wake,
-        )  # fmt: skip
+        return {
+            "model": self.merged.model, "path": address.path, "query": address.query, "options": options,
+            "scheme": address.scheme, "port": address.port, "wake": self.merged.wake,
+        }  # fmt: skip
 
     def _fingerprint(self, probe: MergedProbe, kind: Kind, own: Validated, options: Validated, more: str = "") -> str:
         """Of everything that decides what a run does; labels and inline secrets are not in it."""
         total = self.common.copy()
         total.update(f"{kind.value}\n{options.digest}\n{own.digest}\n{probe.numbers}\n{more}".encode())
         return total.hexdigest()
+
+
+async def _asked_one_by_one(exchange: Any) -> Observation:
+    raise TypeError("an evaluation is no single question")
 
 
 def _check_credentials(file: File, module: str, jobs: Sequence[Job]) -> None:

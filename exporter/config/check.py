@@ -5,7 +5,7 @@ Paths of findings are those of the file; the loader knows their lines.
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from exporter.config import check_access, check_discovery, files
+from exporter.config import check_access, check_deploy, check_discovery, check_sinks, check_training, files
 from exporter.config.budget import allowance_of
 from exporter.config.catalogue import asked_of, watched
 from exporter.config.check_probes import ProbeCheck
@@ -16,6 +16,7 @@ from exporter.config.own_keys import secrets_in
 from exporter.config.problems import Finding, Path, did_you_mean
 from exporter.model.endpoint import Tls
 from exporter.model.secret import Secret
+from exporter.url import parse
 
 MAX_TARGETS = 100_000
 
@@ -46,12 +47,13 @@ class _Checker:
         for name, module in self.file.modules.items():
             yield from self._block(("modules", name), module)
             yield from self.probes.module(("modules", name), module)
-        for key, none in (("targets", "no targets"), ("discovery", "none")):
+        for key, none in (("targets", "no targets"), ("discovery", "none"), ("training", "none")):
             if key in self.file.model_fields_set and getattr(self.file, key) is None:
                 yield Finding((key,), f"found null; list expected, [] for {none}")
                 return
-        if self.file.targets is None and self.file.discovery is None:
-            yield Finding((), "the keys targets and discovery are missing; allowed: one of them, a list, maybe empty")
+        if self.file.targets is None and self.file.discovery is None and self.file.training is None:
+            missing = "the keys targets, discovery and training are missing"
+            yield Finding((), f"{missing}; allowed: one of them, a list, maybe empty")
             return
         targets = self.file.targets or []
         if len(targets) > MAX_TARGETS:
@@ -65,6 +67,11 @@ class _Checker:
         yield from check_discovery.names(entries)
         for index, entry in enumerate(entries):
             yield from self._entry(("discovery", index), entry)
+        yield from check_deploy.blocks(self.file, self.merger)
+        yield from check_sinks.sinks(self.file.sinks)
+        yield from self._secrets(("sinks",), secrets_in(self.file.sinks))
+        yield from check_training.training(self.file.training or [])
+        yield from self._secrets(("training",), secrets_in(self.file.training or []))
         used = {target.module for target in targets} | {entry.module for entry in entries}
         for name in self.file.modules:
             # With on_demand.allow a module may be there for /probe alone.
@@ -94,9 +101,11 @@ class _Checker:
         yield from _labels((*path, "labels"), entry.labels)
         if entry.module is not None and entry.module not in self.modules:
             yield Finding((*path, "module"), self._unknown_module(entry.module))
+        yield from check_discovery.source(path, entry)
         catalogue = entry.catalogue
         if catalogue is None:
-            yield Finding(path, "needs exactly one source; allowed: catalogue")
+            yield from self._secrets(path, secrets_in(entry))
+            yield from self._stand_in(path, entry)
             return
         inner = (*path, "catalogue")
         yield from self._reach(inner, catalogue)
@@ -107,6 +116,11 @@ class _Checker:
         model = (*catalogue.expected, "model")[0]
         target = watched(entry, catalogue, self.merger, model)
         yield from self._whole(inner, target, (*path, "labels") if entry.labels else path, Catalogue)
+
+    def _stand_in(self, path: Path, entry: Discovery) -> Iterator[Finding]:
+        """One target stands for all of a list: what is wrong with its module and labels is so for every one."""
+        target = Target.model_construct(url=parse("http://stand-in.invalid"), module=entry.module, labels=entry.labels)
+        yield from self._whole(path, target, (*path, "labels") if entry.labels else path)
 
     def _whole(
         self, path: Path, target: Target, labels: Path, block: type[Target | Catalogue] = Target

@@ -20,9 +20,9 @@ def block(path: Path, given: Reach) -> Iterator[Finding]:
     if given.auth is not None:
         # A module that has headers only still has to say where they may go.
         hosts_alone = bool(given.headers) and bool(getattr(given.auth, "hosts", None))
-        yield from _auth((*path, "auth"), given.auth, hosts_alone=hosts_alone)
+        yield from credentials((*path, "auth"), given.auth, hosts_alone=hosts_alone)
     if given.proxy is not None:
-        yield from _proxy((*path, "proxy"), given.proxy)
+        yield from proxy_problems((*path, "proxy"), given.proxy)
 
 
 def merged(whole: Merged, blocks: Sequence[tuple[Path, Reach]]) -> Iterator[Finding]:
@@ -38,7 +38,8 @@ def merged(whole: Merged, blocks: Sequence[tuple[Path, Reach]]) -> Iterator[Find
         yield Finding(url, "gRPC calls cannot be signed with sigv4; allowed: bearer, basic, header, oauth2")
 
 
-def _auth(path: Path, auth: Auth, *, hosts_alone: bool) -> Iterator[Finding]:
+def credentials(path: Path, auth: Auth, *, hosts_alone: bool = False) -> Iterator[Finding]:
+    """Exactly one kind of credentials, and what goes with it."""
     given = [name for name in AUTH_KINDS if getattr(auth, name) is not None]
     if len(given) != 1 and not (hosts_alone and not given):
         found = " and ".join(given) or "none"
@@ -56,7 +57,7 @@ def _oauth2(path: Path, oauth2: OAuth2) -> Iterator[Finding]:
         for key, message in files.tls_problems(tls_of(oauth2.tls)):
             yield Finding((*path, "tls", key), message)
     if oauth2.proxy is not None:
-        yield from _proxy((*path, "proxy"), oauth2.proxy)
+        yield from proxy_problems((*path, "proxy"), oauth2.proxy)
 
 
 def _sigv4(path: Path, sigv4: SigV4) -> Iterator[Finding]:
@@ -74,7 +75,8 @@ def _sigv4(path: Path, sigv4: SigV4) -> Iterator[Finding]:
         )
 
 
-def _proxy(path: Path, proxy: Proxy) -> Iterator[Finding]:
+def proxy_problems(path: Path, proxy: Proxy) -> Iterator[Finding]:
+    """Credentials of a proxy."""
     if proxy.auth is None:
         return
     given = [name for name in PROXY_AUTH_KINDS if getattr(proxy.auth, name) is not None]

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from exporter.config import check_service
 from exporter.config.catalogue import source_name
+from exporter.config.lists import complaint, default_name
 from exporter.config.merge import name_of
 from exporter.config.models import Catalogue, Discovery, Target
 from exporter.config.problems import Finding, Path
@@ -10,6 +12,10 @@ from exporter.discovery.catalogue import Wanted
 from exporter.discovery.dns import source_of
 from exporter.transport.resolve import is_literal
 
+#: What an entry may be, one of them.
+SOURCES = ("catalogue", "file", "http")
+#: Headers that asking for a list sets.
+_OF_A_LIST = dict.fromkeys(("accept", "user-agent", "x-prometheus-refresh-interval-seconds"), "discovery")
 #: Sources that are no entries.
 _TAKEN = ("config", "flag")
 
@@ -18,9 +24,12 @@ def names(entries: Sequence[Discovery]) -> Iterator[Finding]:
     """Names of entries that are not theirs alone."""
     first: dict[str, int] = {}
     for index, entry in enumerate(entries):
-        if entry.catalogue is None:
+        if entry.catalogue is not None:
+            name = source_name(entry, entry.catalogue)
+        elif (listed := entry.file or entry.http) is not None:
+            name = entry.name or default_name(listed)
+        else:
             continue
-        name = source_name(entry, entry.catalogue)
         place: Path = ("discovery", index, "name") if entry.name is not None else ("discovery", index)
         if name in _TAKEN or name.startswith(source_of("")):
             yield Finding(place, f"the name {name[:100]!r} is taken; other targets have it as their source")
@@ -28,6 +37,23 @@ def names(entries: Sequence[Discovery]) -> Iterator[Finding]:
             hint = "" if entry.name is not None else "; give each a name of its own"
             message = f"duplicate name {name[:100]!r}, first at {{0}}{hint}"
             yield Finding(place, message, others=(("discovery", other),))
+
+
+def source(path: Path, entry: Discovery) -> Iterator[Finding]:
+    """Whether it has one source, and only keys that go with it."""
+    given = [key for key in SOURCES if getattr(entry, key) is not None]
+    if len(given) != 1:
+        found = f"found {' and '.join(given)}; " if given else ""
+        yield Finding(path, f"{found}needs exactly one source; allowed: {', '.join(SOURCES)}")
+    elif entry.catalogue is not None and entry.relabel_configs:
+        message = "a catalogue has no labels to make targets of; allowed: its include and exclude"
+        yield Finding((*path, "relabel_configs"), message, key=True)
+    if entry.http is not None:
+        yield from check_service.service((*path, "http"), entry.http, _OF_A_LIST)
+    for index, block in enumerate(entry.relabel_configs):
+        if (found_wrong := complaint(block)) is not None:
+            key, message = found_wrong
+            yield Finding((*path, "relabel_configs", index, *filter(None, (key,))), message)
 
 
 def misplaced(path: Path, catalogue: Catalogue) -> Iterator[Finding]:

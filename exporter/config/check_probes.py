@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter import protocols
-from exporter.config import extras, later
+from exporter.config import evaluation, extras
 from exporter.config.catalogue import offering
+from exporter.config.evaluation import Evaluate
 from exporter.config.merge import AUTO, Merged, MergedProbe, Merger
 from exporter.config.messages import translate, unknown_key
 from exporter.config.models import Catalogue, File, Module, Probe, Target
@@ -163,11 +164,8 @@ class ProbeCheck:
             yield from _second(layers, probe)
             return
         if kind is None:
-            if probe.name in later.KINDS:
-                yield Finding(layers.place, later.NOT_YET, key=True)
-            else:
-                allowed = "health, ready, metadata, infer, stream"
-                yield Finding(layers.place, f"the name is no kind, so kind is required; allowed: {allowed}")
+            allowed = "health, ready, metadata, infer, stream, evaluate"
+            yield Finding(layers.place, f"the name is no kind, so kind is required; allowed: {allowed}")
             return
         if kind not in kinds(protocol):
             yield Finding(layers.place, _not_offered(protocol, kind), key=True)
@@ -181,11 +179,8 @@ class ProbeCheck:
             yield from findings
             if not findings or layers.upper is None:
                 self.seen[id(probe), protocol] = probe
-        if own.settings is None or options.settings is None or protocol == AUTO:
-            return
-        for local, message in _instance(merged, own, options).problems(kind):
-            yield layers.attribute(Finding((*layers.above, *local), message))
-        yield from _varying(layers, probe, own)
+        if own.settings is not None and options.settings is not None and protocol != AUTO:
+            yield from _as_a_whole(layers, merged, probe, own, options)
 
     def _slow(self, layers: _Layers, probe: MergedProbe) -> Iterator[Finding]:
         schedule = probe.schedule
@@ -224,7 +219,7 @@ class ProbeCheck:
     ) -> Iterator[Finding]:
         for finding in translate(validated.errors, own, kinds(protocol)[kind], path, Probe.model_fields):
             key = str(finding.path[-1])
-            if protocol == AUTO and finding.key and key not in later.KEYS and _known_to_some(key, kind):
+            if protocol == AUTO and finding.key and _known_to_some(key, kind):
                 message = "depends on the protocol, which auto does not know yet: name the protocol"
                 yield finding._replace(message=message)
             else:
@@ -233,6 +228,22 @@ class ProbeCheck:
         expect = getattr(validated.settings, "expect", None)
         if isinstance(expect, ValueExpect) and expect.schema_ is not None and (message := extras.missing("schema")):
             yield Finding((*path, "expect", "schema"), message, key=True, warning=True)
+
+
+def _as_a_whole(
+    layers: _Layers, merged: Merged, probe: MergedProbe, own: Validated, options: Validated
+) -> Iterator[Finding]:
+    """What is missing or contradictory in settings that are good one by one."""
+    if isinstance(own.settings, Evaluate):
+        # Its examples have the rest of each question.
+        problems: Iterable[tuple[Path, str]] = evaluation.problems(own.settings)
+        for local, message in evaluation.warnings(own.settings):
+            yield layers.attribute(Finding((*layers.above, *local), message, warning=True))
+    else:
+        problems = _instance(merged, own, options).problems(probe.kind or Kind.HEALTH)
+    for local, message in problems:
+        yield layers.attribute(Finding((*layers.above, *local), message))
+    yield from _varying(layers, probe, own)
 
 
 def _instance(merged: Merged, own: Validated, options: Validated) -> ModelProtocol:
@@ -318,7 +329,7 @@ def _foreign(key: str, protocol: str, known: set[str]) -> str:
     owners = [name for name in protocols.NAMES if name != AUTO and key in load(name).options.model_fields]
     if owners:
         return f"a key of {' and '.join(owners)}; the protocol here is {protocol}"
-    if key in ("interval", "timeout", "recheck", "retry", "thresholds"):
+    if key in ("at_least", "interval", "timeout", "recheck", "retry", "thresholds"):
         return f"unknown field; it is a key of probes: probes: {{NAME: {{{key}: ...}}}}"
     return unknown_key(key, known)
 

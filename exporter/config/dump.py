@@ -36,8 +36,12 @@ def dump(file: File) -> str:
         elif name == "discovery":
             if value is not None:
                 plain[name] = [_entry(entry, file, own_keys) for entry in value]
-        elif name == "defaults":
+        elif name in ("sinks", "training"):
+            plain |= {name: [_plain(entry) for entry in value]} if value else {}
+        elif name in ("defaults", "deploy"):
             plain[name] = _plain(value)
+        elif name == "environments":
+            plain[name] = {key: _plain(environment) for key, environment in value.items()}
         else:
             plain[name] = value.model_dump(mode="json")
     return str(yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
@@ -101,10 +105,17 @@ def _plain(value: BaseModel) -> dict[str, Any]:
 
 def _hidden(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _cover(item) if key in _PRIVATE else _hidden(item) for key, item in value.items()}
+        return {
+            key: _cover(item) if key in _PRIVATE else _without_query(item) if key == "url" else _hidden(item)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
         return [_hidden(item) for item in value]
     return value
+
+
+def _without_query(url: Any) -> Any:
+    return f"{url.partition('?')[0]}?{HIDDEN}" if isinstance(url, str) and "?" in url else url
 
 
 def _cover(value: Any) -> Any:

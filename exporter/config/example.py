@@ -74,6 +74,12 @@ targets:
           - {{name: x, shape: [1, 4], datatype: FP32, data: [[5.1, 3.5, 1.4, 0.2]]}}
         expect:
           outputs: [{{name: predict, data: [0], tolerance: 0.001}}]
+      golden:            # a golden set: all its examples are asked, hours apart, and the answers scored
+        kind: evaluate
+        interval: 6h
+        dataset: {{url: "https://data.example/fraud.jsonl"}}
+        scorer: accuracy
+        at_least: 0.95
 
   - name: classifier
     url: http://127.0.0.1:5000
@@ -133,6 +139,36 @@ discovery:
     name: gateway
     module: chat
     labels: {{team: chat}}
+  - file: {{paths: ["targets/*.yml"]}} # target groups, as Prometheus's file_sd
+    module: chat
+    relabel_configs:
+      - {{source_labels: [served_model], target_label: __model__}}
+      - {{action: labeldrop, regex: served_model}}
+
+# Training jobs whose logs are followed: whether they move on, and how they end.
+training:
+  - {{job: job-123, file: {{path: /logs/train.log}}, preset: plain}}
+  - job_from: filename   # each file is a job
+    file: {{glob: "/logs/jobs/*.log", forget: 1h}}
+    preset: huggingface
+    stall_after: 15m
+    names: [loss, eval_loss]
+    diverged: {{name: loss, factor: 3, values: 20}}
+  - job: sweep
+    http: {{url: "http://127.0.0.1:9100/log"}}
+    regex: 'step (?P<step>\\d+) loss (?P<loss>\\S+)'
+    ends: {{finished: "^all done", failed: "CUDA error"}}
+  - {{job: finetune, kubernetes: {{namespace: jobs, selector: job-name=finetune}}, preset: lightning}}
+  - {{job: run, mlflow: {{url: "http://127.0.0.1:5000", run: 0123456789abcdef0123456789abcdef}}}}
+
+# Where every result and every change of state goes, beside /metrics.
+sinks:
+  - jsonl: {{path: results.jsonl, rotate: 100MB, keep: 5}}    # path: "-" is standard output
+    status: [unhealthy, error]
+  - name: incidents
+    webhook: {{url: "http://127.0.0.1:9200/in", secret: better-a-file, timeout: 5s}}
+    only: [state_change]
+  - otlp: {{url: "http://127.0.0.1:4318", resource: {{deployment.environment.name: example}}}}
 
 # What /probe?target=URL&module=NAME may ask beside configured targets.
 on_demand:
@@ -144,4 +180,14 @@ metrics:
   histograms: classic
   buckets:
     duration: [0.01, 0.1, 0.5, 1, 5, 30]
+
+# What `model-exporter deploy --to NAME` changes; these two blocks may stand in a file that the daemon never reads.
+environments:
+  eu: {{select: {{fleet: example, protocol: open_inference}}}}
+  cluster:
+    select: {{target: fraud}}
+    kserve: {{namespace: models, storage_uri: "s3://models/{{model}}/{{version}}"}}
+deploy:
+  auth: {{bearer: {{file: /run/secrets/deployer}}}}      # its own: what probes send is never used for this
+  torchserve: {{url: "{{model}}-{{version}}.mar", workers: 2}}
 """

@@ -1,13 +1,17 @@
 """Libraries that only some configs need."""
 
+from contextlib import suppress
 from importlib.util import find_spec
 
 #: Extra -> the package it brings.
-_PACKAGES = {"aws": "botocore", "grpc": "grpc", "oauth2": "authlib", "schema": "jsonschema"}
+_PACKAGES = {
+    "aws": "botocore", "grpc": "grpc", "oauth2": "authlib", "otlp": "opentelemetry.sdk", "schema": "jsonschema",
+}  # fmt: skip
 
 
 def missing(extra: str) -> str:
     """What to say of an extra that is not installed, `""` when it is."""
-    if find_spec(_PACKAGES[extra]) is not None:
-        return ""
+    with suppress(ModuleNotFoundError):  # not even the package around it
+        if find_spec(_PACKAGES[extra]) is not None:
+            return ""
     return f"needs an extra that is not installed: pip install 'model-exporter[{extra}]'"

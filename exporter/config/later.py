@@ -2,8 +2,5 @@
 
 NOT_YET = "not available in this version"
 
-TOP = frozenset({"deploy", "environments", "sinks", "training"})
 #: Kinds of entries of `discovery`.
-SOURCES = frozenset({"dns", "file", "http", "kubernetes"})
-KEYS = frozenset({"at_least"})
-KINDS = frozenset({"evaluate"})
+SOURCES = frozenset({"dns", "kubernetes"})

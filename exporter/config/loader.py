@@ -55,7 +55,7 @@ def with_target(file: File, target: Mapping[str, Any]) -> File:
     if part.file is None or part.findings:
         raise ConfigError(part.problems(part.findings))
     used = {name: module for name, module in file.modules.items() if name == target.get("module")}
-    joined = file.model_copy(update={"targets": part.file.targets, "modules": used, "discovery": []})
+    joined = file.model_copy(update={"targets": part.file.targets, "modules": used, "discovery": [], "training": []})
     errors = [finding for finding in check(joined) if not finding.warning]
     if errors:
         raise ConfigError(part.problems(errors))

@@ -270,7 +270,7 @@ def _within(layers: tuple[Probe, ...], block: str, name: str, otherwise: Any) ->
 
 def _kind(name: str, layers: tuple[Probe, ...]) -> Kind | None:
     kind = _of(layers, "kind") or name
-    return Kind(kind) if kind in (Kind.HEALTH, Kind.READY, Kind.METADATA, Kind.INFER, Kind.STREAM) else None
+    return next((each for each in Kind if each == kind and not each.internal), None)
 
 
 _RETRY = {False: Retry(3, 0.5, 5.0), True: Retry(1, 0.5, 5.0)}

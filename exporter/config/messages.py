@@ -66,7 +66,7 @@ def translate(
 
 def unknown_key(key: str, known: Collection[str]) -> str:
     """What to say of a key that nobody knows."""
-    if key in later.KEYS or key in later.TOP or (key in later.SOURCES and "catalogue" in known):
+    if key in later.SOURCES and "catalogue" in known:
         return later.NOT_YET
     return f"unknown field; {did_you_mean(key, known)}"
 
@@ -144,8 +144,6 @@ def _choice(value: Any, expected: str, private: bool) -> str:
     texts = "'" in expected
     if texts and not isinstance(value, str) and not isinstance(value, dict | list) and value is not None:
         return f"{wanted_text(value, private=private).partition(';')[0]}; allowed: text, one of {', '.join(allowed)}"
-    if isinstance(value, str) and value in later.KINDS:
-        return f"{value} is {later.NOT_YET}; allowed: {', '.join(allowed)}"
     message = f"found {_found(value, private)}; allowed: {', '.join(allowed)}"
     if isinstance(value, str) and not private:
         near = did_you_mean(value, allowed)

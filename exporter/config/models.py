@@ -20,12 +20,16 @@ from pydantic import (
 
 from exporter.config.access import ONE_OF, Auth, ModuleAuth, ProxyOrUrl, Tls
 from exporter.config.budget import Budget
+from exporter.config.deploy import Deploy, Environment
 from exporter.config.hosts import HostPattern
+from exporter.config.lists import Files, HttpList, RelabelConfig
 from exporter.config.maintenance import Window
 from exporter.config.metrics import Metrics
 from exporter.config.names import LabelValue, Name
 from exporter.config.problems import did_you_mean
 from exporter.config.replicas import Replicas
+from exporter.config.sinks import Sink
+from exporter.config.training import Training
 from exporter.model.failure import Evidence, Reason, row_of
 from exporter.protocols.patterns import Regex
 from exporter.settings import (
@@ -43,7 +47,7 @@ from exporter.url import Url
 ModelName = Annotated[str, Field(max_length=256)]
 #: What a model can: a label's value.
 Capability = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,62}$")]
-ProbeKind = Literal["health", "ready", "metadata", "infer", "stream"]
+ProbeKind = Literal["health", "ready", "metadata", "infer", "stream", "evaluate"]
 
 _NEVER = (Evidence.REFUSED, Evidence.WRONG, Evidence.BUSY, Evidence.NONE)
 RETRIED_REASONS = tuple(reason.value for reason in Reason if row_of(reason).evidence not in _NEVER)
@@ -77,7 +81,7 @@ class Retry(Settings):
 
     attempts: SmallCount | None = Field(
         None,
-        description="Tries at most, the first included. Default: 3 for health, ready and metadata, 1 for infer and "
+        description="Tries at most, the first included; of evaluate for each example. Default: 3, 1 for infer and "
         "stream.",
     )
     backoff: Duration | None = Field(
@@ -109,10 +113,12 @@ class Probe(Settings):
     interval: PositiveDuration | None = Field(
         None,
         description="Time between runs. Default: 15s for health and ready, 1m for infer and stream, 5m for metadata, "
-        "1h with a capability.",
+        "6h for evaluate, 1h with a capability.",
     )
     timeout: PositiveDuration | None = Field(
-        None, description="Time one attempt may take. Default: 5s, 30s for infer and stream."
+        None,
+        description="Time one attempt, of evaluate one example, may take. Default: 5s, 30s for infer, stream and "
+        "evaluate.",
     )
     recheck: PositiveDuration | None = Field(
         None,
@@ -210,7 +216,7 @@ class Defaults(Connection):
     """What holds where neither target nor module says anything."""
 
     interval: PositiveDuration | None = Field(
-        None, description="Time between runs of every probe but metadata and those with a capability."
+        None, description="Time between runs of every probe but metadata, evaluate and those with a capability."
     )
     timeout: PositiveDuration | None = Field(None, description="Time one attempt of any probe may take.")
 
@@ -302,9 +308,17 @@ class Discovery(Settings):
     """Where further targets come from."""
 
     catalogue: Catalogue | None = Field(None, description="A server that lists its models.")
+    file: Files | None = Field(None, description="Files of target groups, as Prometheus's file_sd.")
+    http: HttpList | None = Field(None, description="A server of target groups, as Prometheus's http_sd.")
     name: Name | None = Field(
         None,
-        description="Unique name: the label `source`, and the beginning of the targets' names. Default: host:port.",
+        description="Unique name: the label `source`, and with a catalogue the beginning of the targets' names. "
+        "Default: host:port of the catalogue, file:NAME of the first file, http:host:port[/path].",
+    )
+    relabel_configs: list[RelabelConfig] = Field(
+        [],
+        max_length=1000,
+        description="How labels of a list become targets, as in Prometheus. Not with a catalogue.",
     )
     module: str | None = Field(None, description="The module whose settings the targets get.")
     labels: dict[str, LabelValue] = Field({}, description="Labels on every series of the targets.")
@@ -319,11 +333,22 @@ class File(Settings):
     limits: Limits = Field(default_factory=Limits, description="How much is done at once.")
     modules: dict[Name, Module] = Field({}, description="Named, reusable protocol and probes blocks.")
     targets: list[Target] | None = Field(
-        None, description="What is watched. May be empty; this or `discovery` must be present."
+        None, description="What is watched. May be empty; this, `discovery` or `training` must be present."
     )
     discovery: list[Discovery] | None = Field(None, description="Where further targets come from. May be empty.")
+    training: list[Training] | None = Field(
+        None, description="Training jobs whose logs are followed: docs/training.md. May be empty."
+    )
+    sinks: list[Sink] = Field([], description="Where records of results and changes of state go: docs/sinks.md.")
     on_demand: OnDemand = Field(default_factory=OnDemand, description="What `/probe` may do.")
     metrics: Metrics = Field(default_factory=Metrics, description="How results are exposed.")
+    environments: dict[Name, Environment] = Field(
+        {}, description="Targets that `model-exporter deploy` brings a model to together."
+    )
+    deploy: Deploy = Field(
+        default_factory=Deploy,
+        description="What `model-exporter deploy` needs beside the targets; the daemon never uses it.",
+    )
 
     #: Where relative paths start; None: at the working directory.
     _folder: str | None = PrivateAttr(None)

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from exporter import protocols
+from exporter.config import evaluation
 from exporter.config.merge import AUTO, MergedProbe
 from exporter.config.problems import Path
 from exporter.contracts import ModelProtocol
@@ -112,8 +113,14 @@ class OwnKeys:
 
 @cache
 def kinds(protocol: str) -> Mapping[Kind, type[Settings]]:
-    """The kinds a config may ask of a protocol, with the model of their own keys."""
-    return AUTO_KINDS if protocol == AUTO else protocols.load(protocol).kinds
+    """The kinds a config may ask of a protocol, with the model of their own keys. What can be asked once can be
+    evaluated.
+    """
+    if protocol == AUTO:
+        return AUTO_KINDS
+    offered = protocols.load(protocol).kinds
+    infer = offered.get(Kind.INFER)
+    return offered if infer is None else {**offered, Kind.EVALUATE: evaluation.keys(infer)}
 
 
 @cache

@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 from exporter import protocols
+from exporter.config.evaluation import Evaluate
 from exporter.config.merge import AUTO
 from exporter.config.own_keys import kinds, load
 from exporter.config.schema import Schema, schema
+from exporter.model.job import Kind
 
 _INTRODUCTION = """\
 # Config file
@@ -21,7 +23,7 @@ Written by `python -m exporter.reference` from the code. [example.yaml](example.
 - Relative paths start at the folder of the config file.
 - Unknown keys are errors. `model-exporter check FILE` names every problem with its line.
 - Several files (`--config` repeated) are one config: targets and modules add up, every other key is in one of them.
-- At least one of `targets` and `discovery` is present.
+- At least one of `targets`, `discovery` and `training` is present.
 """
 
 _BLOCKS = (
@@ -32,6 +34,21 @@ _BLOCKS = (
     ("targets[]", "Target", ""),
     ("discovery[]", "Discovery", ""),
     ("discovery[].catalogue", "Catalogue", ""),
+    ("discovery[].file", "Files", ""),
+    ("discovery[].http", "HttpList", ""),
+    ("discovery[].relabel_configs[]", "RelabelConfig", ""),
+    ("training[]", "Training", ""),
+    ("training[].file", "TrainingFile", ""),
+    ("training[].http", "TrainingHttp", ""),
+    ("training[].kubernetes", "TrainingKubernetes", ""),
+    ("training[].mlflow", "TrainingMlflow", ""),
+    ("training[].ends", "Ends", ""),
+    ("training[].diverged", "Diverged", ""),
+    ("auth of a server that is no target", "ServiceAuth", ""),
+    ("sinks[]", "Sink", ""),
+    ("sinks[].jsonl", "Jsonl", ""),
+    ("sinks[].webhook", "Webhook", ""),
+    ("sinks[].otlp", "Otlp", ""),
     ("auth", "Auth", "Of defaults, modules and targets."),
     ("auth of a module", "ModuleAuth", ""),
     ("auth.basic", "Basic", ""),
@@ -46,7 +63,14 @@ _BLOCKS = (
     ("on_demand", "OnDemand", ""),
     ("metrics", "Metrics", ""),
     ("metrics.buckets", "Buckets", ""),
+    ("environments.NAME", "Environment", ""),
+    ("environments.NAME.kserve", "DeployKServe", ""),
+    ("deploy", "Deploy", ""),
+    ("deploy.torchserve", "DeployTorchServe", ""),
+    ("deploy.ollama", "DeployOllama", ""),
 )
+#: Blocks of the kind evaluate, which are the same for all protocols.
+_OF_EVALUATE = ("Dataset", "Tls")
 _COMMON = ("kind", "interval", "timeout", "recheck", "retry", "thresholds")
 
 
@@ -69,6 +93,7 @@ def _probes(definitions: Schema) -> str:
         "## probes\n\nA mapping of names to probes; the name becomes the label `probe`. These keys are common to all "
         f"protocols:\n\n{_table(definitions['probe.auto.health'], definitions)}"
     ]
+    parts.append(_evaluate(definitions))
     for protocol in protocols.NAMES:
         offered = [kind for kind in kinds(protocol) if not kind.internal]
         default = [kind.value for kind in load(protocol).default_kinds if not kind.internal]
@@ -76,19 +101,34 @@ def _probes(definitions: Schema) -> str:
         if protocol != AUTO:
             lines.append(f"Probes without a `probes` block: {', '.join(default)}.\n")
         for kind in offered:
+            if kind is Kind.EVALUATE:
+                continue  # told once, for all protocols
             own = definitions[f"probe.{protocol}.{kind.value}"]
             keys = {key: value for key, value in own["properties"].items() if key not in _COMMON}
             if keys:
                 table = _table({"properties": keys}, definitions)
                 lines.append(f"### {protocol}: {kind.value}\n\n{_text(own['description'])}{table}")
         for name, value in definitions.items():
-            if name.startswith(f"{protocol}."):
+            if name.startswith(f"{protocol}.") and name.partition(".")[2] not in _OF_EVALUATE:
                 short = name.partition(".")[2]
                 lines.append(
                     f"### {protocol}: {short}\n\n{_text(value.get('description', ''))}{_table(value, definitions)}"
                 )
         parts.append("\n".join(lines))
     return "\n".join(parts)
+
+
+def _evaluate(definitions: Schema) -> str:
+    own = definitions["probe.http.evaluate"]
+    keys = {key: value for key, value in own["properties"].items() if key in Evaluate.model_fields}
+    table = _table({"properties": keys}, definitions)
+    dataset = definitions["http.Dataset"]
+    return (
+        "## Probes of the kind evaluate\n\n"
+        "Of every protocol with infer. Beside these keys it takes those of infer, which then hold for all examples: "
+        f"see [evaluation.md](../evaluation.md).\n\n{table}\n"
+        f"### dataset\n\n{_text(dataset.get('description', ''))}{_table(dataset, definitions)}"
+    )
 
 
 def _about(protocol: str) -> str:

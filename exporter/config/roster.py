@@ -3,17 +3,20 @@
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import chain, groupby
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from exporter.config.build import Built
+from exporter.config.listed import Listed
 from exporter.config.replicas import DNS, MAX_REPLICAS, Place, Replicas, at
 from exporter.config.sources import Source, sources
 from exporter.contracts import Discoverer, Found
-from exporter.discovery.catalogue import Catalogue
 from exporter.discovery.dns import Names, source_of
 from exporter.model.job import Job
 from exporter.model.result import Result
 from exporter.model.target import Target
+
+if TYPE_CHECKING:
+    from exporter.transport.calls import Calls
 
 
 class Findings(Protocol):
@@ -27,21 +30,33 @@ class Findings(Protocol):
 
 
 class Roster:
-    """The jobs of one config. `shard` is (index from 0, count)."""
+    """The jobs of one config. `shard` is (index from 0, count). `only`: of these targets of the config itself, whatever
+    else it has; None: of all.
+    """
 
-    def __init__(self, built: Built, flagged: Sequence[Job], shard: tuple[int, int] | None) -> None:
-        self.sources: tuple[Source, ...] = sources(built.file)
+    def __init__(
+        self,
+        built: Built,
+        flagged: Sequence[Job],
+        shard: tuple[int, int] | None,
+        only: frozenset[str] | None = None,
+    ) -> None:
+        self.sources: tuple[Source | Listed, ...] = sources(built.file) if only is None else ()
+        self._only = only
         self._built = built
         self._flagged = flagged
         self._shard = shard
 
     def discoverers(
-        self, resolve: Callable[[str], Awaitable[Sequence[str]]], run: Callable[[Job], Awaitable[Result]]
+        self,
+        resolve: Callable[[str], Awaitable[Sequence[str]]],
+        run: Callable[[Job], Awaitable[Result]],
+        calls: "Calls",
     ) -> list[Discoverer]:
-        """What has to be found out: the addresses of names, each once however many targets it has, and catalogues."""
+        """What has to be found out: the addresses of names, each once however many targets it has, and lists."""
         return [
             *(Names(host, MAX_REPLICAS, resolve) for host in {target.endpoint.host: None for target in self._named()}),
-            *(Catalogue(each.name, each.asks, each.wanted, listing=each.listing, run=run) for each in self.sources),
+            *(each.discoverer(run, calls) for each in self.sources),
         ]
 
     async def prepare(self, findings: Findings) -> None:
@@ -58,10 +73,10 @@ class Roster:
                 yield source, job
 
     def unread(self, findings: Findings) -> Iterator[Target]:
-        """A target for each catalogue and each name behind which nothing was found yet: nobody knows what is there."""
+        """A target for each list and each name behind which nothing was found yet: nobody knows what is there."""
         for source in self.sources:
             if findings.found(source.name) is None:
-                yield source.asks.target
+                yield source.placeholder
         for target in self._named():
             if findings.found(source_of(target.endpoint.host)) is None:
                 yield target
@@ -88,6 +103,8 @@ class Roster:
                     yield source.name, job
 
     def _mine(self, target: Target) -> bool:
+        if self._only is not None and target.title not in self._only:
+            return False
         return self._shard is None or shard_of(target.title, self._shard[1]) == self._shard[0]
 
 

@@ -44,7 +44,7 @@ def schema() -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "model-exporter config",
         **{key: value for key, value in top.items() if key != "title"},
-        "anyOf": [{"required": ["targets"]}, {"required": ["discovery"]}],
+        "anyOf": [{"required": ["targets"]}, {"required": ["discovery"]}, {"required": ["training"]}],
         "$defs": dict(sorted(definitions.items())),
     }
 

@@ -2,18 +2,27 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from exporter.config.build import SLICE, job_of, jobs_of, jobs_under
 from exporter.config.catalogue import asked_of, source_name, watched
+from exporter.config.listed import Listed
 from exporter.config.merge import AUTO, MergedProbe, Merger
-from exporter.config.models import Catalogue, Discovery, File
+from exporter.config.models import Catalogue as Settings
+from exporter.config.models import Discovery, File
 from exporter.config.own_keys import OwnKeys, kinds
-from exporter.contracts import Found
-from exporter.discovery.catalogue import Wanted
+from exporter.contracts import Discoverer, Found
+from exporter.discovery.catalogue import Catalogue, Wanted
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Job, Kind, Schedule
 from exporter.model.observation import Detection
+from exporter.model.result import Result
+from exporter.model.target import Target
+
+if TYPE_CHECKING:
+    from exporter.transport.calls import Calls
 
 #: Seconds between two readings of a list, and what one attempt may take, where the entry does not say.
 INTERVAL, TIMEOUT = 60.0, 5.0
@@ -23,7 +32,7 @@ _PROBE = Kind.CATALOGUE.value
 class Source:
     """One entry. `asks` reads the list; with `auto` it finds out first what the server is, and `listing` follows."""
 
-    def __init__(self, entry: Discovery, catalogue: Catalogue, merger: Merger, own_keys: OwnKeys) -> None:
+    def __init__(self, entry: Discovery, catalogue: Settings, merger: Merger, own_keys: OwnKeys) -> None:
         self.name = source_name(entry, catalogue)
         self.wanted = Wanted(catalogue.include, catalogue.exclude, tuple(catalogue.expected), catalogue.limit)
         self._entry = entry
@@ -39,6 +48,15 @@ class Source:
             self.asks = replace(question, schedule=probe.schedule, fingerprint=fingerprint)
         else:
             self.asks = job_of(asked, probe, own_keys, merger)
+
+    @property
+    def placeholder(self) -> Target:
+        """What stands for the models before they are known."""
+        return self.asks.target
+
+    def discoverer(self, run: Callable[[Job], Awaitable[Result]], calls: "Calls") -> Discoverer:
+        """What reads the list."""
+        return Catalogue(self.name, self.asks, self.wanted, listing=self.listing, run=run)
 
     def listing(self, found: Detection) -> Job:
         """The job that reads the list of a server that was found out. Raises `Failure` where it has none."""
@@ -87,11 +105,15 @@ class Source:
         )
 
 
-def sources(file: File) -> tuple[Source, ...]:
-    """The catalogues of a file that `loader.load` gave back."""
+def sources(file: File) -> tuple[Source | Listed, ...]:
+    """The entries of a file that `loader.load` gave back."""
     merger, own_keys = Merger(file), OwnKeys(file.folder)
-    return tuple(
-        Source(entry, entry.catalogue, merger, own_keys)
-        for entry in file.discovery or ()
-        if entry.catalogue is not None
-    )
+    return tuple(_source(entry, file, merger, own_keys) for entry in file.discovery or ())
+
+
+def _source(entry: Discovery, file: File, merger: Merger, own_keys: OwnKeys) -> Source | Listed:
+    if entry.catalogue is not None:
+        return Source(entry, entry.catalogue, merger, own_keys)
+    source = entry.file or entry.http
+    assert source is not None  # noqa: S101 - checked: an entry has one source
+    return Listed(entry, source, file, merger, own_keys)

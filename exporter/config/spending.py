@@ -10,7 +10,8 @@ from exporter.config.catalogue import watched
 from exporter.config.merge import Merger
 from exporter.config.models import File
 from exporter.config.own_keys import OwnKeys
-from exporter.model.cost import Allowance, Cost
+from exporter.evaluation.cost import cost_of
+from exporter.model.cost import ONE_REQUEST, Allowance, Cost
 from exporter.model.job import Job
 
 DAY = 86400.0
@@ -38,9 +39,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """One canary that is well: how often it runs in a day, and what one run uses at most. `note` says of how many
-    servers or models that is told. `cap` is the budget that is too small for it and its like: of its target, or
-    (`overall`) of all together.
+    """One canary or evaluation that is well: how often it runs in a day, and what one run uses at most. `note` says of
+    how many servers or models that is told, or that of a data set at a url each example is. `cap` is the budget that is
+    too small for it and its like: of its target, or (`overall`) of all together.
     """
 
     target: str
@@ -67,15 +68,18 @@ class Spending:
 
 
 def spending(built: Built) -> Spending:
-    """What a config spends. Addresses of a name and models of a catalogue are not known yet: each is told of once."""
+    """What a config spends. Addresses of a name and models of a catalogue are not known yet: each is told of once.
+
+    Raises `BadDataset` where a golden set cannot be read.
+    """
     canaries: list[Canary] = []
     planned = allowed = Usage()
     for note, times, jobs in _targets(built):
         own = jobs[0].target.budget
         of_target = [
-            Canary(job.target.name, note, job.probe, times * DAY / job.schedule.interval, job.worst)
+            Canary(job.target.name, told, job.probe, times * DAY / job.schedule.interval, worst)
             for job in jobs
-            if job.kind.canary
+            for told, worst in _run(job, note)
         ]
         usage = sum((each.usage for each in of_target), Usage())
         capped = usage.within(own)
@@ -86,6 +90,15 @@ def spending(built: Built) -> Spending:
     if capped != allowed:
         canaries = [each if each.cap else replace(each, cap=overall, overall=True) for each in canaries]
     return Spending(tuple(canaries), planned, capped)
+
+
+def _run(job: Job, note: str) -> Iterator[tuple[str, Cost]]:
+    """The note on a run that costs, and the most it uses."""
+    if job.kind.canary:
+        yield note, job.worst
+    elif job.evaluation is not None:
+        cost = cost_of(job.evaluation)
+        yield (note, cost) if cost is not None else (f"{note}, each example" if note else "each example", ONE_REQUEST)
 
 
 def _targets(built: Built) -> Iterator[tuple[str, int, Sequence[Job]]]:

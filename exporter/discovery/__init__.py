@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from exporter import log
 from exporter.contracts import Discoverer, Found
 from exporter.ledger import Own
-from exporter.model.failure import Failure
+from exporter.model.failure import Failure, Reason
 
 __all__ = ["Discovery"]
 
@@ -126,15 +126,18 @@ class _Loop:
         else:
             if discoverer is self.discoverer:  # else the answer is one to an old question
                 self._learned(found)
+                if found.failure is not None:
+                    self._failed(found.failure)
 
     def _failed(self, failure: Failure) -> None:
         source, first = self.discoverer.source, not self.tried
         self._own.discovery_failures[source] += 1
         self._failures += 1
         self.tried = True
-        if self._failure != failure.reason:
-            # Once for each reason: a server that is down for a night is one line.
-            self._failure = failure.reason
+        about = failure.detail if failure.reason is Reason.MALFORMED else failure.reason
+        if self._failure != about:
+            # Once for each reason: a server that is down for a night is one line. Of what cannot be used, each is told.
+            self._failure = about
             log.event(
                 logger, logging.WARNING, "discovery failed, what was found last stays", source=source,
                 reason=failure.reason, detail=failure.detail,
@@ -145,20 +148,23 @@ class _Loop:
     def _learned(self, found: Found) -> None:
         source, before = self.discoverer.source, self.found
         own = self._own
-        own.discovery_last_success_at[source] = self._wall()
         own.discovery_over_limit[source] = found.over
         if found.missing is not None:
             own.models_missing[source] = found.missing
-        if self._failures:
-            log.event(logger, logging.INFO, "discovery works again", source=source, failures=self._failures)
-        self._failures, self._failure = 0, ""
+        if found.failure is None:
+            own.discovery_last_success_at[source] = self._wall()
+            if self._failures:
+                log.event(logger, logging.INFO, "discovery works again", source=source, failures=self._failures)
+            self._failures, self._failure = 0, ""
         if found.over and not (before and before.over):
             log.event(
                 logger, logging.WARNING, "more was found than is watched: raise the limit, or narrow what is found",
                 source=source, watched=len(found.names), left_out=found.over,
             )  # fmt: skip
         self.found, self.tried = found, True
-        if before is None or (before.names, before.detection) != (found.names, found.detection):
+        if before is None or (before.names, before.entries, before.detection) != (
+            found.names, found.entries, found.detection,
+        ):  # fmt: skip
             known = before.names if before is not None else ()
             log.event(
                 logger, logging.INFO, "targets found", source=source, count=len(found.names),

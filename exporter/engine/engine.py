@@ -7,7 +7,9 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
+from exporter.contracts import AskMany
 from exporter.engine import plan
+from exporter.engine.behind import Behind
 from exporter.engine.lag import STALL, LagSampler
 from exporter.engine.pauses import Pauses
 from exporter.engine.plan import Changes
@@ -19,13 +21,16 @@ from exporter.engine.wheel import Wheel
 from exporter.ledger import Ledger
 from exporter.model.failure import Evidence
 from exporter.model.job import Job
+from exporter.model.observation import Observation
 from exporter.model.result import Result
-from exporter.model.state import StateChange
+from exporter.model.state import State, StateChange
 
 logger = logging.getLogger(__name__)
 
 #: Seconds a cancelled run has to close its connection while draining.
 _CLOSING = 1.0
+#: States in which a target is spared questions that are none of its probes'.
+_SPARED = frozenset({State.SATURATED, State.LOADING, State.ERROR, State.ZOMBIE})
 
 
 class Engine:
@@ -33,7 +38,7 @@ class Engine:
 
     `on_change` hears every change of state, `on_result` every booked run after what it changed; both are called on the
     loop and must not block. `clock` is monotonic, `wall` is Unix time, both in seconds. `windows`: whether targets are
-    left alone in the maintenance windows that they have.
+    left alone in the maintenance windows that they have. `ask_many` does the runs of many questions.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class Engine:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = _random.random,
         windows: bool = True,
+        ask_many: AskMany | None = None,
     ) -> None:
         self._ledger = ledger
         self._on_change = on_change
@@ -67,7 +73,10 @@ class Engine:
             wall=wall,
             sleep=sleep,
             random=random,
+            many=self._many,
         )
+        self._sleep = sleep
+        self._ask_many = ask_many
         self._watches: dict[str, Watch] = {}
         self._jobs: dict[tuple[str, str], Job] = {}
         self._window = 0.0
@@ -122,15 +131,25 @@ class Engine:
                 self._pull(probe, self._clock())
         return True
 
+    def ask(self, target: str, probe: str) -> bool:
+        """Run one probe now, unless a run of it is under way. False when there is none, or nothing is being started."""
+        watch = self._watches.get(target)
+        asked = watch.probes.get(probe) if watch is not None else None
+        if asked is None or not self.turning:
+            return False
+        if asked.flight is None:
+            self._pull(asked, self._clock())
+        return True
+
     async def drain(self, grace: float) -> None:
         """Start nothing more, wait up to `grace` seconds for what is in flight, then cancel it."""
         self._wheel.stop()
         tasks = []
         for flight in list(self._runner.flights):
-            if flight.task is None:
-                flight.cancel()
-            else:
+            if flight.task is not None:
                 tasks.append(flight.task)
+            if flight.task is None or flight.job.evaluation is not None:
+                flight.cancel()  # a run of many questions will not end within any grace
         if not tasks:
             return
         _, late = await asyncio.wait(tasks, timeout=grace)
@@ -268,13 +287,15 @@ class Engine:
     def probe_landed(self, probe: Probe, result: Result | None) -> None:
         """A run ended: book it and what it used, plan the next one, and judge."""
         flight, probe.flight = probe.flight, None
-        self.pauses.settle(probe, result, begun=flight is not None and flight.begun)
+        if probe.hold is not None:
+            self.pauses.settle(probe, result, begun=flight is not None and flight.begun)
         if result is None or not probe.live:
             return
         if result.skipped:
             self._passed_over(probe, result.skipped, result.planned, result.started)
             return
-        result = probe.told(result)
+        if probe.canary:
+            result = probe.told(result)
         if not self._ledger.record(result):
             return
         now, watch = self._clock(), probe.watch
@@ -336,6 +357,22 @@ class Engine:
         if probe.again:
             probe.again = False
             self._pull(probe, now)
+
+    async def _many(self, job: Job, until: float) -> Observation:
+        """A run of many questions."""
+        if self._ask_many is None:
+            raise RuntimeError("there is nobody to ask many questions")
+        name = job.target.name
+        questions = Behind(
+            self._runner, until=until, clock=self._clock, sleep=self._sleep, spared=lambda: self._spared(name),
+            reserve=self.pauses.reserve, charge=self.pauses.charge,
+        )  # fmt: skip
+        return await self._ask_many(job, questions)
+
+    def _spared(self, name: str) -> bool:
+        """Whether a target is asked nothing but its probes for now: it could not answer, or has no time to."""
+        watch, record = self._watches.get(name), self._ledger.targets.get(name)
+        return (record is not None and record.state in _SPARED) or (watch is not None and watch.resting)
 
     # --- verdicts -------------------------------------------------------------------------------------------------
 

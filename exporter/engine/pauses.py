@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
 from exporter import log
-from exporter.engine.budget import Budgets
+from exporter.engine.budget import Budgets, Hold
 from exporter.engine.charge import used
 from exporter.engine.maintenance import Maintenance
 from exporter.engine.wallclock import WallTimer
 from exporter.engine.watch import Probe, Watch
 from exporter.engine.wheel import Wheel
 from exporter.ledger import Ledger
-from exporter.model.cost import NOTHING, Allowance
+from exporter.model.cost import NOTHING, Allowance, Cost
 from exporter.model.maintenance import Announced, Wish
 from exporter.model.result import Result
 
@@ -68,12 +68,19 @@ class Pauses:
     def settle(self, probe: Probe, result: Result | None, *, begun: bool) -> None:
         """Charge a run that ended. Of one that was cancelled, if it had `begun`, nobody knows what it used."""
         hold, probe.hold = probe.hold, None
-        if hold is None:
-            return
+        if hold is not None:
+            # A server may make more of a request than it should: the next one is reserved by what it did.
+            probe.worst = probe.worst.most(self.charge(hold, result, begun=begun))
+
+    def reserve(self, title: str, cost: Cost) -> Hold | None:
+        """Reserve what one question of a longer run may use; None where a budget has no room."""
+        return self._budgets.reserve(title, cost)
+
+    def charge(self, hold: Hold, result: Result | None, *, begun: bool) -> Cost:
+        """Charge what was reserved for a question that ended, as `settle` does. Returns what it used."""
         spent = used(result) if result is not None else hold.cost if begun else NOTHING
-        # A server may make more of a request than it should: the next one is reserved by what it did.
-        probe.worst = probe.worst.most(spent)
         self._budgets.settle(hold, spent)
+        return spent
 
     # --- maintenance ----------------------------------------------------------------------------------------------
 

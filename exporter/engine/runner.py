@@ -20,10 +20,10 @@ from exporter.engine.lateness import in_time
 from exporter.engine.slots import Slots, Ticket
 from exporter.ledger import Own
 from exporter.model import sample
-from exporter.model.failure import Evidence, Reason, Status
+from exporter.model.failure import Asleep, Evidence, Failure, Reason, Status
 from exporter.model.job import Job, ReadLoad
 from exporter.model.load import Load, of_one
-from exporter.model.observation import Observation
+from exporter.model.observation import Measurement, Observation
 from exporter.model.result import Result
 from exporter.model.sample import Sample
 from exporter.model.stream import Outcome
@@ -36,6 +36,8 @@ Done = Callable[[Result | None], None]
 #: Seconds a reading of the load may take, and how long a canary waits for one that has to come before it.
 READING = 1.0
 BEFORE = 0.2
+#: Seconds a run of many questions has to come to an end once its time is over.
+ENDING = 60.0
 #: A canary that ended so is understood better with the server's load beside it.
 _TELLING = frozenset({Evidence.OK, Evidence.BUSY, Evidence.SLOW})
 _NOTHING = Observation()
@@ -55,9 +57,17 @@ class Flight(Ticket):
     __slots__ = ("begun", "done", "generation", "job", "planned", "runner", "started", "task", "waiter")
 
     def __init__(
-        self, runner: "Runner", job: Job, planned: float | None, generation: int, done: Done, *, slow: bool
+        self,
+        runner: "Runner",
+        job: Job,
+        planned: float | None,
+        generation: int,
+        done: Done,
+        *,
+        slow: bool,
+        behind: bool = False,
     ) -> None:
-        super().__init__(job.target.peer, slow=slow)
+        super().__init__(job.target.peer, slow=slow, behind=behind)
         self.runner = runner
         self.job = job
         self.planned = planned  #: None for a run outside the schedule
@@ -98,6 +108,7 @@ class Runner:
         wall: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
         random: Callable[[], float],
+        many: Callable[[Job, float], Awaitable[Observation]],
     ) -> None:
         self._open = open_exchange
         self._slots = slots
@@ -107,17 +118,25 @@ class Runner:
         self._wall = wall
         self._sleep = sleep
         self._random = random
+        self._many = many
         self.flights: set[Flight] = set()
 
-    def launch(self, job: Job, planned: float | None, generation: int, done: Done, *, slow: bool) -> Flight:
-        """Queue a run. It never ends within this call."""
-        flight = Flight(self, job, planned, generation, done, slow=slow)
+    def launch(
+        self, job: Job, planned: float | None, generation: int, done: Done, *, slow: bool, behind: bool = False
+    ) -> Flight:
+        """Queue a run, `behind` all others where it may wait. It never ends within this call."""
+        flight = Flight(self, job, planned, generation, done, slow=slow, behind=behind)
         self.flights.add(flight)
-        self._slots.ask(flight)
+        if job.evaluation is not None:
+            flight.granted()  # it holds no slot: each of its questions has to have one
+        else:
+            self._slots.ask(flight)
         return flight
 
-    async def once(self, job: Job) -> Result:
-        """Run a job now, within the slots but outside any schedule. Cancelling this cancels the run."""
+    async def once(self, job: Job, *, behind: bool = False, begun: Callable[[], None] = lambda: None) -> Result:
+        """Run a job now, within the slots but outside any schedule. Cancelling this cancels the run; `begun` is called
+        then if it had taken its first step.
+        """
         landed: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
         def done(result: Result | None) -> None:
@@ -126,11 +145,13 @@ class Runner:
             elif not landed.done():
                 landed.set_result(result)
 
-        flight = self.launch(job, None, 0, done, slow=False)
+        flight = self.launch(job, None, 0, done, slow=False, behind=behind)
         try:
             return await landed
         finally:
             if not landed.done() or landed.cancelled():
+                if flight.begun:
+                    begun()
                 flight.cancel()
 
     def take_off(self, flight: Flight) -> asyncio.Task[None]:
@@ -159,11 +180,15 @@ class Runner:
         finally:
             self.land(flight, result)
 
-    async def _run(self, flight: Flight) -> Result:
+    def _run(self, flight: Flight) -> Awaitable[Result]:
         trace_id = f"{getrandbits(128):032x}"
+        if flight.job.evaluation is not None:
+            return self._ask_many(flight, trace_id)
         read = flight.job.load
-        if read is None:
-            return await self._ask(flight, trace_id)
+        return self._ask(flight, trace_id) if read is None else self._ask_beside(flight, read, trace_id)
+
+    async def _ask_beside(self, flight: Flight, read: ReadLoad, trace_id: str) -> Result:
+        """Ask, and read the server's load meanwhile."""
         first = asyncio.get_running_loop().create_task(self._read_load(flight.job, read, trace_id))
         try:
             if flight.job.accounts:
@@ -184,7 +209,7 @@ class Runner:
             made = await self._attempt(flight, trace_id)
             observation = _NOTHING if made.found is None else _kept(made.found, made.redact)
             failure = made.failure or observation.failure
-            if made.asleep is None:
+            if job.within is not None and made.asleep is None:
                 failure = in_time(failure, job.within, made.measurement, observation.stream)
             if failure is None:
                 break
@@ -217,6 +242,43 @@ class Runner:
             sample=_sampled(made.found) if job.drift and made.found is not None else None,
         )
 
+    async def _ask_many(self, flight: Flight, trace_id: str) -> Result:
+        """A run of many questions, each of which is a run of its own."""
+        job, started = flight.job, flight.started
+        observation, failure, asleep = _NOTHING, None, None
+        try:
+            async with asyncio.timeout(job.schedule.deadline + ENDING):
+                observation = await self._many(job, started + job.schedule.deadline)
+            failure = observation.failure
+        except Asleep as error:
+            asleep = error.detail
+        except TimeoutError:
+            failure = Failure(Reason.INCONCLUSIVE, f"no end within {ENDING:g} s after its time was over")
+        except Exception:
+            self.bug("runner", job)
+            failure = Failure(Reason.INTERNAL, "an error in the exporter; its log has the traceback")
+        if failure is not None:
+            failure = settled(failure, str)
+        row = failure.row if failure else None
+        return Result(
+            job=job,
+            generation=flight.generation,
+            planned=started if flight.planned is None else flight.planned,
+            started=started,
+            ended=self._clock(),
+            at=self._wall(),
+            status=row.status if row else Status.HEALTHY,
+            evidence=row.evidence if row else Evidence.OK if asleep is None else Evidence.NONE,
+            reason=failure.reason if failure else None,
+            detail=failure.detail if failure else asleep or "",
+            attempts=1,
+            failures=() if failure is None else (failure.reason,),
+            measurement=Measurement(),
+            observation=observation,
+            trace_id=trace_id,
+            skipped="" if asleep is None else "asleep",
+        )
+
     async def _pause(self, flight: Flight, wait: float, latest: float) -> bool:
         """Back off without holding slots. False when they came back too late for a whole attempt."""
         self._slots.leave(flight)
@@ -226,9 +288,9 @@ class Runner:
         await flight.waiter
         return self._clock() <= latest
 
-    async def _attempt(self, flight: Flight, trace_id: str) -> Attempt[Observation]:
+    def _attempt(self, flight: Flight, trace_id: str) -> Awaitable[Attempt[Observation]]:
         job = flight.job
-        return await attempt(
+        return attempt(
             lambda deadline: self._open(job, deadline, trace_id),
             job.ask,
             timeout=job.schedule.timeout,

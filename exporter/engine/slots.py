@@ -1,8 +1,9 @@
 """Who may run now: a slot of the host first, then a global one.
 
-Whoever waits for its host holds no global slot, so a slow host delays only itself. Both kinds of slots have two lanes:
-tickets in the slow lane (what they are for timed out the last time) hold at most half of the slots, so a thousand dead
-targets cannot starve the living. Within what its lane allows, the ticket that came first goes first.
+Whoever waits for its host holds no global slot, so a slow host delays only itself. Both kinds of slots have three
+lanes. Tickets in the slow lane (what they are for timed out the last time) hold at most half of the slots, so a
+thousand dead targets cannot starve the living. Within what its lane allows, the ticket that came first goes first.
+Tickets that stand behind all others go when nobody else may, and they too hold at most half of the slots.
 """
 
 from abc import ABC, abstractmethod
@@ -34,13 +35,14 @@ class Stage(Enum):
 
 
 class Ticket(ABC):
-    """A wish to run. It may be handed in again after it left."""
+    """A wish to run. It may be handed in again after it left. `slow` and `behind` say which lane it stands in."""
 
-    __slots__ = ("host", "number", "slow", "stage")
+    __slots__ = ("behind", "host", "number", "slow", "stage")
 
-    def __init__(self, host: Hashable, *, slow: bool) -> None:
+    def __init__(self, host: Hashable, *, slow: bool, behind: bool = False) -> None:
         self.host = host
-        self.slow = slow
+        self.slow = slow and not behind
+        self.behind = behind
         self.stage = Stage.OUT
         #: Order of arrival. A queue entry with an old number is one that left.
         self.number = 0
@@ -62,24 +64,27 @@ class _Lane(deque[tuple[int, Ticket]]):
 class _Gate:
     """Slots of one kind. Its queues exist only once somebody waited: most hosts never see that."""
 
-    __slots__ = ("capacity", "fast", "held", "held_slow", "slow", "stage")
+    __slots__ = ("behind", "capacity", "fast", "held", "held_behind", "held_slow", "slow", "stage")
 
     def __init__(self, capacity: int, stage: Stage) -> None:
         self.capacity = capacity
         self.stage = stage  #: of those who wait here
-        self.held = self.held_slow = 0
+        self.held = self.held_slow = self.held_behind = 0
         self.fast: _Lane | None = None
         self.slow: _Lane | None = None
+        self.behind: _Lane | None = None
 
     def admit(self, ticket: Ticket) -> bool:
         """Take a slot if there is one, else queue."""
-        lane = self.slow if ticket.slow else self.fast
-        if not lane and self.held < self.capacity and not (ticket.slow and self._slow_full()):
+        lane = self.behind if ticket.behind else self.slow if ticket.slow else self.fast
+        if not lane and self.held < self.capacity and not self._full(ticket):
             self._take(ticket)
             return True
         if lane is None:
             lane = _Lane()
-            if ticket.slow:
+            if ticket.behind:
+                self.behind = lane
+            elif ticket.slow:
                 self.slow = lane
             else:
                 self.fast = lane
@@ -88,17 +93,18 @@ class _Gate:
 
     def next(self) -> Ticket | None:
         """The next of those who wait, with its slot taken; None when none may go."""
-        fast, slow = self.fast, self.slow
-        if fast:
-            fast.trim(self.stage)
-        if slow:
-            slow.trim(self.stage)
+        fast, slow, behind = self.fast, self.slow, self.behind
+        for lane in (fast, slow, behind):
+            if lane:
+                lane.trim(self.stage)
         if self.held >= self.capacity:
             return None
         if slow and not self._slow_full() and (not fast or slow[0][0] < fast[0][0]):
             ticket = slow.popleft()[1]
         elif fast:
             ticket = fast.popleft()[1]
+        elif behind and not self._behind_full():
+            ticket = behind.popleft()[1]
         else:
             return None
         self._take(ticket)
@@ -108,13 +114,23 @@ class _Gate:
         """Take a slot back."""
         self.held -= 1
         self.held_slow -= ticket.slow
+        self.held_behind -= ticket.behind
 
     def _take(self, ticket: Ticket) -> None:
         self.held += 1
         self.held_slow += ticket.slow
+        self.held_behind += ticket.behind
+
+    def _full(self, ticket: Ticket) -> bool:
+        """Whether the lane of a ticket has no slot for it, though there is one."""
+        # While there is one, nobody waits whose lane would let him take it.
+        return self._behind_full() if ticket.behind else ticket.slow and self._slow_full()
 
     def _slow_full(self) -> bool:
         return self.held_slow >= max(1, self.capacity // 2)
+
+    def _behind_full(self) -> bool:
+        return self.held_behind >= max(1, self.capacity // 2)
 
 
 class Slots:
@@ -162,13 +178,15 @@ class Slots:
             return
         if stage is Stage.IN:
             self._own.in_flight -= 1
-            self._all.give(ticket)
-            self._serve_all()
         else:
             self._own.waiting -= 1
         if stage is not Stage.HOST:
             self._hosts[ticket.host].give(ticket)
+        # Before the global slot is given back: whoever waits for this host is then among those who may have it.
         self._serve_host(ticket.host)
+        if stage is Stage.IN:
+            self._all.give(ticket)
+            self._serve_all()
 
     def _enter(self, ticket: Ticket) -> None:
         ticket.stage = Stage.GLOBAL
@@ -182,14 +200,14 @@ class Slots:
         ticket.granted()
 
     def _serve_all(self) -> None:
-        if self._all.fast or self._all.slow:
+        if self._all.fast or self._all.slow or self._all.behind:
             while (ticket := self._all.next()) is not None:
                 self._grant(ticket)
 
     def _serve_host(self, host: Hashable) -> None:
         gate = self._hosts[host]
-        if gate.fast or gate.slow:
+        if gate.fast or gate.slow or gate.behind:
             while (ticket := gate.next()) is not None:
                 self._enter(ticket)
-        if not (gate.held or gate.fast or gate.slow):
+        if not (gate.held or gate.fast or gate.slow or gate.behind):
             del self._hosts[host]

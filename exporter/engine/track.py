@@ -49,6 +49,9 @@ class Track:
         self.skipped_at = None
         seen = result.evidence
         if seen is Evidence.NONE:
+            if result.reason is Reason.INCONCLUSIVE and self.evidence is not Evidence.NONE:
+                # Too few answers to say anything: the newest complete run goes on speaking.
+                self.expires = result.ended + 2 * interval + self.job.schedule.timeout
             return False
         self.expires = result.ended + 2 * interval + self.job.schedule.timeout
         self.expired = False
@@ -73,7 +76,9 @@ class Track:
 
     def _read(self, result: Result) -> bool:
         """Take what was read beside a run that counts. True when it shows something else than before."""
-        self.load = result.load_after or result.load
+        held, self.load = self.load, result.load_after or result.load
+        if held is None and self.load is None:
+            return False
         before = self.signs
         if self.load is None:
             self.signs = UNKNOWN_LOAD

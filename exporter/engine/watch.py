@@ -47,8 +47,8 @@ class Probe(Planned):
     """A job on the schedule, with what its runs left behind."""
 
     __slots__ = (
-        "again", "canary", "cheap", "costs", "failures", "flight", "fresh", "hold", "interval", "job", "live", "offset",
-        "on_grid", "owner", "passed", "relief", "timed_out", "track", "watch", "worst",
+        "again", "canary", "cheap", "costs", "failures", "flight", "follows", "fresh", "hold", "interval", "job",
+        "live", "offset", "on_grid", "owner", "passed", "relief", "timed_out", "track", "watch", "worst",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, watch: "Watch", job: Job, now: float) -> None:
@@ -59,6 +59,7 @@ class Probe(Planned):
         self.cheap = job.kind.cheap
         self.canary = job.canary
         self.costs = job.kind.canary  #: makes the model work, be it to speak for the target or not
+        self.follows = self.costs or job.kind is Kind.EVALUATE  #: waits for a first cheap run
         self.passed = False  #: a run was healthy
         self.offset = plan.phase(job.key, job.schedule.interval)
         self.track = Track(job, now)
@@ -125,10 +126,10 @@ class Probe(Planned):
         return self.timed_out or self.watch.timed_out or (self.fresh and self.costs)
 
     def told(self, result: Result) -> Result:
-        """A finished run, and whether the probe ever passed: of one that never did, the question may be wrong."""
+        """A canary's finished run, and whether it ever passed: of one that never did, the question may be wrong."""
         if result.status is Status.HEALTHY:
             self.passed = True
-        if self.passed or not self.canary or result.evidence not in _ANSWERED:
+        if self.passed or result.evidence not in _ANSWERED:
             return result
         ours = result.evidence in (Evidence.REFUSED, Evidence.WRONG)
         said = "never passed since it was configured" + (", probably our request" if ours else "")
@@ -136,6 +137,8 @@ class Probe(Planned):
 
     def note_time(self, result: Result) -> None:
         """Remember whether the run, or the last of the whole target, held its slot until its timeout."""
+        if self.job.evaluation is not None:
+            return  # it held none
         long = result.ended - result.started >= _LONG * self.job.schedule.timeout
         self.timed_out = self.watch.timed_out = result.evidence is Evidence.SLOW or (
             long and result.status is Status.ERROR
@@ -218,7 +221,7 @@ class Watch(Planned):
 
     def holds_back(self, probe: Probe) -> bool:
         """Whether a probe has to wait for the target's first finished cheap run."""
-        return probe.fresh and probe.costs and not self.asked and bool(self.cheap) and not self.resting
+        return probe.fresh and probe.follows and not self.asked and bool(self.cheap) and not self.resting
 
     def pulled_by(self, probe: Probe, seen: Evidence, before: Evidence) -> list[Probe]:
         """Whom a finished run of `probe` pulls forward; `before` was its effective evidence until then."""
@@ -229,7 +232,7 @@ class Watch(Planned):
             pulled = [
                 other
                 for other in self.probes.values()
-                if other.costs and (other.fresh or (other.canary and _news(before, held, other.track.evidence)))
+                if other.follows and (other.fresh or (other.canary and _news(before, held, other.track.evidence)))
             ]
             for other in pulled:
                 other.failures = 0  # what it said of the server as it was no longer counts

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from exporter.ledger import metadata
+from exporter.ledger.evaluation import Evaluated
 from exporter.ledger.numbers import (
     DURATION_BOUNDS,
     INTER_CHUNK_BOUNDS,
@@ -15,17 +16,20 @@ from exporter.ledger.numbers import (
     RECENT,
     TTFT_BOUNDS,
     Bounds,
+    Good,
     Histogram,
     Recent,
 )
 from exporter.ledger.own import Own
 from exporter.ledger.records import Dirty, ProbeRecord, TargetRecord
 from exporter.ledger.replicas import Replicas
+from exporter.ledger.training import TrainingRecord
 from exporter.model.cost import Balance
 from exporter.model.failure import TABLE, Evidence, Reason, Status
 from exporter.model.job import Job
 from exporter.model.result import Past, Result
 from exporter.model.state import State, StateChange, Verdict
+from exporter.model.training import Rules
 
 __all__ = [
     "CONCLUSIVE",
@@ -36,6 +40,8 @@ __all__ = [
     "TTFT_BOUNDS",
     "Bounds",
     "Dirty",
+    "Evaluated",
+    "Good",
     "Histogram",
     "Ledger",
     "Own",
@@ -43,6 +49,7 @@ __all__ = [
     "Recent",
     "Replicas",
     "TargetRecord",
+    "TrainingRecord",
 ]
 
 
@@ -65,7 +72,11 @@ class Ledger:
         self.targets: dict[str, TargetRecord] = {}
         #: Targets that are several servers, by their name in the config.
         self.groups: dict[str, Replicas] = {}
+        #: Training jobs whose logs are followed, by name.
+        self.trainings: dict[str, TrainingRecord] = {}
         self.own = Own()
+        #: Healthy runs of a probe that are remembered one by one.
+        self.kept = RECENT
         #: Goes up whenever targets or probes come or go: cached orders and headers are stale then.
         self.revision = 0
         self._generation = 0
@@ -84,6 +95,9 @@ class Ledger:
         if job.canary:
             record.lifecycle.asked(job.probe, self.clock())
         probe = record.probes[job.probe] = ProbeRecord(job, self.bounds)
+        record.evaluations.pop(job.probe, None)
+        if job.evaluation is not None:
+            record.evaluations[job.probe] = Evaluated()
         record.note_capabilities()
         self._touch(record)
         return probe
@@ -103,6 +117,7 @@ class Ledger:
         record = self.targets.get(target)
         if record is None or record.probes.pop(probe, None) is None:
             return
+        record.evaluations.pop(probe, None)
         self._touch(record)
         record.note_capabilities()
         if not record.probes:
@@ -120,6 +135,8 @@ class Ledger:
             return False
         self._book(probe, result)
         self._book_target(target, result)
+        if probe.costly:
+            self._book_costly(target, probe, result)
         self.own.suspect += result.suspect
         target.settle(self.clock())
         target.dirty |= Dirty.RUN
@@ -196,6 +213,19 @@ class Ledger:
                 probe.interval = interval
                 record.dirty |= Dirty.RUN
 
+    def add_training(self, name: str, rules: Rules) -> TrainingRecord:
+        """Start remembering a training job; one that is known goes on by these rules."""
+        record = self.trainings.get(name)
+        if record is None:
+            record = self.trainings[name] = TrainingRecord(name, rules, self.wall())
+        else:
+            record.judge_by(rules)
+        return record
+
+    def remove_training(self, name: str) -> None:
+        """Forget a training job with all its series."""
+        self.trainings.pop(name, None)
+
     def _join(self, record: TargetRecord) -> None:
         if name := record.target.group:
             self.groups.setdefault(name, Replicas(name)).members[record.target.name] = record
@@ -215,8 +245,6 @@ class Ledger:
         healthy = result.status is Status.HEALTHY
         measured = result.measurement
         probe.success = healthy
-        if result.job.capability:
-            probe.capable = healthy if result.evidence in CONCLUSIVE else None
         probe.runs += 1
         probe.attempts += result.attempts
         probe.retries += max(0, result.attempts - 1)
@@ -225,23 +253,43 @@ class Ledger:
         probe.phases = measured.phases
         probe.http_status = measured.http_status
         probe.response_bytes = measured.response_bytes
-        probe.server_seconds = result.observation.server_seconds
         probe.last = result
         if probe.paused:
             probe.paused = dict.fromkeys(probe.paused, False)
         if healthy:
             probe.successes += 1
             probe.last_success_at = result.at
-            probe.recent.add(result.at, measured.duration)
+            probe.streak += 1
+            stream = result.observation.stream
+            ttft = None if stream is None else min(stream.ttft.values(), default=None)
+            probe.recent.add(result.at, measured.duration, result.ended - result.started, ttft, self.kept)
             if measured.duration is not None:
                 probe.duration.observe(measured.duration, result.trace_id, result.at)
         else:
+            probe.streak = 0
             probe.recent_failures.append(_past(result))
             del probe.recent_failures[:-RECENT]
             probe.failures[result.status, result.reason or Reason.INTERNAL] += 1
+
+    def _book_costly(self, target: TargetRecord, probe: ProbeRecord, result: Result) -> None:
+        """What only a run that made the model work tells of a probe and its target."""
+        job, healthy = result.job, result.status is Status.HEALTHY
+        probe.server_seconds = result.observation.server_seconds
         self._book_stream(probe, result)
         if probe.drift is not None:
             probe.drift.note(result.sample, good=healthy)
+        if job.capability:
+            probe.capable = healthy if result.evidence in CONCLUSIVE else None
+            target.note_capabilities()
+        if (evaluated := target.evaluations.get(job.probe)) is not None:
+            evaluated.note(result.observation.score, result.at)
+            target.dirty |= Dirty.CHANGE
+        if job.load is not None:
+            target.load = result.load_after or result.load
+        if job.canary and healthy:
+            duration = result.measurement.duration
+            if target.lifecycle.good(job.probe, result.started, result.ended, duration):
+                target.dirty |= Dirty.CHANGE
 
     def _book_stream(self, probe: ProbeRecord, result: Result) -> None:
         stream = result.observation.stream
@@ -270,18 +318,13 @@ class Ledger:
         seen = result.observation
         if result.measurement.certificate_not_after is not None:
             target.certificate_not_after = result.measurement.certificate_not_after
-        if result.job.capability:
-            target.note_capabilities()
-        if result.job.load is not None:
-            target.load = result.load_after or result.load
-        if result.job.canary and result.status is Status.HEALTHY:
-            duration = result.measurement.duration
-            if target.lifecycle.good(result.job.probe, result.started, result.ended, duration):
-                target.dirty |= Dirty.CHANGE
-        if result.status is Status.ERROR:
+        if not (seen.info or seen.facts) or result.status is Status.ERROR:
             return
+        version = target.info.get("model_version")
         if metadata.note(target, seen, canary=result.job.kind.canary):
             target.dirty |= Dirty.CHANGE
+            if target.info.get("model_version") != version:
+                target.version_at = result.at - (result.ended - result.started)
 
 
 def _past(result: Result) -> Past:

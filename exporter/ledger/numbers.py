@@ -4,6 +4,7 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 DURATION_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 TTFT_BOUNDS = (
@@ -44,24 +45,51 @@ class Histogram:
             self.exemplars[slot] = (trace_id, value, at)
 
 
-class Recent:
-    """The newest healthy runs: (Unix time, seconds) pairs, a few bytes each."""
+class Good(NamedTuple):
+    """One healthy run: when it began, Unix time, and the seconds that the answer and its first token took."""
 
-    __slots__ = ("_numbers",)
+    began: float
+    duration: float | None
+    ttft: float | None
+
+
+class Recent:
+    """The newest healthy runs, a few bytes each."""
+
+    __slots__ = ("_numbers", "_ttft")
 
     def __init__(self) -> None:
+        #: Of each run its end, the seconds that its answer took, and those that the whole run took.
         self._numbers = array("d")
+        #: Of the newest runs the seconds to the first token; None until there was one.
+        self._ttft: array[float] | None = None
 
     def __len__(self) -> int:
-        return len(self._numbers) // 2
+        return len(self._numbers) // 3
 
     def __iter__(self) -> Iterator[tuple[float, float]]:
-        return zip(self._numbers[::2], self._numbers[1::2], strict=True)
+        """(Unix time, seconds) pairs, oldest first; seconds are NaN where they are not known."""
+        return zip(self._numbers[::3], self._numbers[1::3], strict=True)
 
-    def add(self, at: float, duration: float | None) -> None:
-        """Keep one more; the oldest beyond RECENT goes. An unknown duration is NaN."""
-        self._numbers.extend((at, math.nan if duration is None else duration))
-        del self._numbers[: -2 * RECENT]
+    def add(
+        self, at: float, duration: float | None, took: float = 0.0, ttft: float | None = None, keep: int = RECENT
+    ) -> None:
+        """Keep one more, which ended at `at`; the oldest beyond `keep` goes."""
+        self._numbers.extend((at, math.nan if duration is None else duration, took))
+        del self._numbers[: -3 * keep]
+        if self._ttft is None and ttft is not None:
+            self._ttft = array("d")
+        if self._ttft is not None:
+            self._ttft.append(math.nan if ttft is None else ttft)
+            del self._ttft[:-keep]
+
+    def newest(self, count: int) -> Iterator[Good]:
+        """At most so many of them, the newest first."""
+        first_tokens = self._ttft or ()
+        for back in range(1, min(count, len(self)) + 1):
+            at, duration, took = self._numbers[-3 * back : len(self._numbers) - 3 * (back - 1)]
+            ttft = first_tokens[-back] if back <= len(first_tokens) else math.nan
+            yield Good(at - took, None if math.isnan(duration) else duration, None if math.isnan(ttft) else ttft)
 
 
 class Bounds:

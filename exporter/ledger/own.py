@@ -13,7 +13,8 @@ class Own:
         "balance", "component_restarts", "discovery_failures", "discovery_last_success_at", "discovery_over_limit",
         "in_flight", "internal_errors", "loop_lag", "missed_slots", "models_missing", "on_demand",
         "reload_success_at", "reload_successful", "reloads", "schedule_delay", "scrape_seconds", "scrape_series",
-        "slots", "suspect", "targets", "unread_loads", "waiting",
+        "sink_dropped", "sink_failed", "sink_queued", "sink_retried", "sink_written", "slots", "suspect", "targets",
+        "unread_loads", "waiting",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -39,6 +40,17 @@ class Own:
         self.discovery_failures: Counter[str] = Counter()
         self.discovery_over_limit: dict[str, int] = {}  #: by source: found, and not watched
         self.models_missing: dict[str, int] = {}  #: by source: expected, and not listed
+        #: By sink: records taken, delivered and given up; tries of a batch after its first, and tries that failed.
+        self.sink_queued: Counter[str] = Counter()
+        self.sink_written: Counter[str] = Counter()
+        self.sink_dropped: Counter[str] = Counter()
+        self.sink_retried: Counter[str] = Counter()
+        self.sink_failed: Counter[str] = Counter()
         #: Of the last scrape written out: work it took, waiting for the reader excluded, and sample lines.
         self.scrape_seconds: float | None = None
         self.scrape_series: int | None = None
+
+    @property
+    def sinks(self) -> tuple[Counter[str], ...]:
+        """All that is counted by sink."""
+        return (self.sink_queued, self.sink_written, self.sink_dropped, self.sink_retried, self.sink_failed)

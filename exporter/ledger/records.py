@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from exporter.ledger.drift import Drift
+from exporter.ledger.evaluation import Evaluated
 from exporter.ledger.lifecycle import Lifecycle
 from exporter.ledger.numbers import Bounds, Histogram, Recent
 from exporter.model.cost import Balance
@@ -34,14 +35,16 @@ class ProbeRecord:
     """One probe of one target. A last-run value the last run did not produce is None or missing, never an old one."""
 
     __slots__ = (
-        "attempts", "capable", "drift", "duration", "failures", "http_status", "inter_chunk", "interval", "job", "last",
-        "last_duration", "last_run_at", "last_success_at", "max_gap", "next_at", "outcomes", "paused", "phases",
-        "recent", "recent_failures", "response_bytes", "retries", "runs", "server_seconds", "skipped", "success",
-        "successes", "time_per_output_token", "tokens", "tokens_per_second", "ttft",
+        "attempts", "capable", "costly", "drift", "duration", "failures", "http_status", "inter_chunk", "interval",
+        "job", "last", "last_duration", "last_run_at", "last_success_at", "max_gap", "next_at", "outcomes", "paused",
+        "phases", "recent", "recent_failures", "response_bytes", "retries", "runs", "server_seconds", "skipped",
+        "streak", "success", "successes", "time_per_output_token", "tokens", "tokens_per_second", "ttft",
     )  # fmt: skip
 
     def __init__(self, job: Job, bounds: Bounds) -> None:
         self.job = job
+        #: Its runs make the model work, and so have more to tell than others.
+        self.costly = job.kind.canary or job.kind is Kind.EVALUATE
         self.success: bool | None = None
         #: Of a probe of a capability: whether the last run showed it; None where that showed neither.
         self.capable: bool | None = None
@@ -78,6 +81,8 @@ class ProbeRecord:
         self.drift = Drift() if job.drift else None
         self.last: Result | None = None
         self.recent = Recent()
+        #: Healthy runs since the last that was not.
+        self.streak = 0
         #: A list, because most probes never need one.
         self.recent_failures: list[Past] = []
 
@@ -87,8 +92,9 @@ class TargetRecord:
 
     __slots__ = (
         "added_at", "balance", "capabilities", "certificate_not_after", "described", "dirty", "disagreements",
-        "entered", "facts", "generation", "info", "lifecycle", "load", "memory", "metadata_changes", "probes",
-        "rendered", "rests_until", "since", "state_changes", "state_seconds", "target", "verdict",
+        "entered", "evaluations", "facts", "generation", "info", "lifecycle", "load", "memory", "metadata_changes",
+        "probes", "rendered", "rests_until", "since", "state_changes", "state_seconds", "target", "verdict",
+        "version_at",
     )  # fmt: skip
 
     def __init__(self, target: Target, generation: int, now: float, at: float) -> None:
@@ -106,6 +112,8 @@ class TargetRecord:
         self.info: dict[str, str] = {}
         self.facts: dict[str, float] = {}
         self.metadata_changes: Counter[str] = Counter()
+        #: Unix time at which the first run began that told the version of the model that `info` has.
+        self.version_at: float | None = None
         #: Keys of `info` that the server told by itself, and not in answer to a canary.
         self.described: frozenset[str] = frozenset()
         self.certificate_not_after: float | None = None
@@ -113,6 +121,8 @@ class TargetRecord:
         self.capabilities: dict[str, int] = {}
         #: Read beside the last canary; None where that told nothing.
         self.load: Load | None = None
+        #: Of its golden sets, by the probe's name.
+        self.evaluations: dict[str, Evaluated] = {}
         #: Where its budget stands; None where it has none.
         self.balance: Balance | None = None
         #: Unix time until which it is in maintenance; None while it is not.

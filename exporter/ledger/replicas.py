@@ -13,7 +13,9 @@ T = TypeVar("T")
 
 
 class Standing(NamedTuple):
-    """One replica: its address, its state, and the version of the model it serves, `""` while it has not told."""
+    """One replica: its address, its state, and the version of the model it serves, `""` while it has not told, and
+    where nothing answers any more: what it served last says nothing of now.
+    """
 
     address: str
     state: State
@@ -38,18 +40,21 @@ class Replicas:
 
     def standings(self) -> list[Standing]:
         """Where each replica stands, in the order they were added."""
-        return [
-            Standing(record.target.address, record.state, record.info.get("model_version", ""))
-            for record in self.members.values()
-        ]
+        return [standing(record) for record in self.members.values()]
 
     def states(self) -> Counter[State]:
         """How many are in each state."""
         return Counter(record.state for record in self.members.values())
 
     def versions(self) -> Counter[str]:
-        """How many serve each version of the model, those aside that have not told."""
+        """How many serve each version of the model, those aside that have not told or do not answer."""
         return Counter(standing.version for standing in self.standings() if standing.version)
+
+
+def standing(record: "TargetRecord") -> Standing:
+    """Where one replica stands."""
+    version = "" if record.state is State.ERROR else record.info.get("model_version", "")
+    return Standing(record.target.address, record.state, version)
 
 
 def majority(standings: Iterable[Standing]) -> Majority:

@@ -4,8 +4,10 @@ No text is kept per series: a family has a template, a target its escaped label 
 filled in as one text and cut apart, which is several times cheaper than formatting them one by one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from exporter.ledger import Dirty, ProbeRecord, TargetRecord
@@ -28,18 +30,39 @@ class Template:
     __slots__ = ("_reads", "_text")
 
     def __init__(self, families: Iterable[Family | None]) -> None:
-        slots = [family.slot() if family else None for family in families]
-        self._text = "".join(f"{slot.template if slot else ''}{_END}" for slot in slots)
-        self._reads = [slot.read for slot in slots if slot]
+        self._text = ""
+        self._reads: list[Callable[[Any], object]] = []
+        for needs, chosen in groupby(families, lambda family: family.needs if family else ""):
+            slots = [family.slot() if family else None for family in chosen]
+            text = "".join(f"{slot.template if slot else ''}{_END}" for slot in slots)
+            reads = [slot.read for slot in slots if slot]
+            if needs:
+                text, reads = "%s", [_section(needs, text, reads, _END * len(slots))]
+            self._text += text
+            self._reads += reads
 
-    def fill(self, labels: str, record: Any) -> list[bytes]:
-        """A block per family."""
+    def fill(self, labels: str, record: Any) -> tuple[list[bytes], int]:
+        """A block per family, and how many samples these have."""
         text = self._text % tuple([read(record) for read in self._reads])
-        while (end := text.find(_NONE)) >= 0:
-            text = text[: text.rfind("\n", 0, end) + 1] + text[end + len(_NONE) :]
-        blocks = text.replace(MARK, labels).encode().split(b" \n")
+        end = 0
+        while (end := text.find(_NONE, end)) >= 0:
+            start = text.rfind("\n", 0, end) + 1
+            text, end = text[:start] + text[end + len(_NONE) :], start
+        full = text.replace(MARK, labels)
+        blocks = full.encode().split(b" \n")
         blocks.pop()
-        return blocks
+        # Each sample has the mark once, so the growth tells how many there are: counting lines costs as much as a join.
+        return blocks, (len(full) - len(text)) // (len(labels) - len(MARK))
+
+
+def _section(needs: str, text: str, reads: Sequence[Callable[[Any], object]], nothing: str) -> Callable[[Any], str]:
+    """Families that need the same part of a record: where it has none, that is all that is looked at."""
+    part = attrgetter(needs)
+
+    def fill(record: Any) -> str:
+        return text % tuple([read(record) for read in reads]) if part(record) else nothing
+
+    return fill
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +74,15 @@ class Group:
     target: Template
     probes: dict[Kind, Template]
 
-    def render(self, record: TargetRecord, kept: "Rendered") -> tuple[bytes, ...]:
-        """A block per family; empty where it has no series."""
-        blocks = self.target.fill(kept.labels, record)
-        parts = [self.probes[probe.job.kind].fill(labels, probe) for labels, probe in kept.probes]
-        return (*blocks, *(parts[0] if len(parts) == 1 else map(b"".join, zip(*parts, strict=True))))
+    def render(self, record: TargetRecord, kept: "Rendered") -> tuple[tuple[bytes, ...], int]:
+        """A block per family, empty where it has no series; and how many samples there are."""
+        blocks, samples = self.target.fill(kept.labels, record)
+        parts = []
+        for labels, probe in kept.probes:
+            part, more = self.probes[probe.job.kind].fill(labels, probe)
+            parts.append(part)
+            samples += more
+        return (*blocks, *(parts[0] if len(parts) == 1 else map(b"".join, zip(*parts, strict=True)))), samples
 
 
 def grouped(families: Iterable[Family]) -> tuple[Group, ...]:
@@ -72,11 +99,11 @@ def grouped(families: Iterable[Family]) -> tuple[Group, ...]:
 
 
 class Rendered:
-    """What is kept of a target between scrapes: its label strings, and a block tuple per group. The tuples are
-    replaced and never changed, so a snapshot may go on holding them.
+    """What is kept of a target between scrapes: its label strings, and for each group a block tuple and the number of
+    its samples. The tuples are replaced and never changed, so a snapshot may go on holding them.
     """
 
-    __slots__ = ("blocks", "labels", "probes")
+    __slots__ = ("blocks", "labels", "probes", "samples")
 
     def __init__(self, record: TargetRecord) -> None:
         target = record.target
@@ -86,10 +113,11 @@ class Rendered:
             (f"{self.labels},{pairs([('probe', name)])}", probe) for name, probe in record.probes.items()
         ]
         self.blocks: list[tuple[bytes, ...]] = [(), (), ()]
+        self.samples = [0, 0, 0]
 
 
-def refresh(record: TargetRecord, groups: Sequence[Group]) -> Sequence[tuple[bytes, ...]]:
-    """The target's blocks, group by group; those of changed groups are rendered now."""
+def refresh(record: TargetRecord, groups: Sequence[Group]) -> Rendered:
+    """What a target has to show; changed groups are rendered now."""
     kept: Rendered | None = record.rendered
     dirty = record.dirty
     if kept is None:
@@ -98,6 +126,6 @@ def refresh(record: TargetRecord, groups: Sequence[Group]) -> Sequence[tuple[byt
     if dirty:
         for position, group in enumerate(groups):
             if dirty & group.dirty:
-                kept.blocks[position] = group.render(record, kept)
+                kept.blocks[position], kept.samples[position] = group.render(record, kept)
         record.dirty = _CLEAN
-    return kept.blocks
+    return kept

@@ -2,7 +2,7 @@
 
 from operator import attrgetter
 
-from exporter.ledger import Dirty, TargetRecord
+from exporter.ledger import Dirty
 from exporter.metrics.family import Family, Rows, value
 from exporter.metrics.text import Type
 
@@ -10,15 +10,9 @@ _SHARED = "Absent where there is no such limit. Replicas of a target share its b
 
 
 def _budget(name: str, text: str, read: str) -> Family:
-    of_balance = attrgetter(read)
-
-    def number(target: TargetRecord) -> int | None:
-        found: int | None = None if target.balance is None else of_balance(target.balance)
-        return found
-
     return Family(
         name=f"model_probe_budget_{name}", type=Type.GAUGE, group=Dirty.RUN, rows=Rows.TARGET, series=0,
-        help=f"{text} {_SHARED}", shape=value(number),
+        help=f"{text} {_SHARED}", shape=value(attrgetter(f"balance.{read}")), needs="balance",
     )  # fmt: skip
 
 

@@ -5,12 +5,13 @@ from math import isfinite
 from operator import attrgetter
 
 from exporter.ledger import DURATION_BOUNDS, INTER_CHUNK_BOUNDS, TTFT_BOUNDS, Dirty, ProbeRecord, TargetRecord
-from exporter.ledger.drift import Drift
 from exporter.metrics.budget import BUDGET_FAMILIES
+from exporter.metrics.evaluation import EVALUATION_FAMILIES, EVALUATION_SERIES
 from exporter.metrics.family import Family, Rows, closed, histogram, histograms, info, rare, value, values
 from exporter.metrics.own import MISSING, OWN, OwnFamily
 from exporter.metrics.replicas import REPLICA_FAMILIES
 from exporter.metrics.text import Type, clean, number
+from exporter.metrics.training import TRAINING_FAMILIES
 from exporter.model.job import Kind
 from exporter.model.observation import PHASES
 from exporter.model.state import State
@@ -43,8 +44,10 @@ def _facts(target: TargetRecord) -> dict[str, str]:
 
 
 def _load(name: str) -> Callable[[TargetRecord], float | None]:
+    told = attrgetter(f"load.{name}")
+
     def read(target: TargetRecord) -> float | None:
-        found: float | None = None if target.load is None else getattr(target.load, name)
+        found: float | None = told(target)
         return None if found is None or not isfinite(found) else found
 
     return read
@@ -142,19 +145,19 @@ _TARGET_FAMILIES = (
         name="model_probe_capability", type=_G, group=_RUN, rows=Rows.TARGET, labels=("capability",), series=0,
         help="1 while the last run of the probes with this `capability` brought what they expect, 0 while it brought "
         "something else or was refused; absent while nothing came back. It is no part of the state.",
-        shape=values(attrgetter("capabilities")), on_demand=True,
+        shape=values(attrgetter("capabilities")), needs="capabilities", on_demand=True,
     ),
     Family(
         name="model_probe_queue_depth", type=_G, group=_RUN, rows=Rows.TARGET, series=0, on_demand=True,
         help="Requests that waited in the server's queue when the last canary ran, as the server tells it. Absent "
         "where it tells nothing.",
-        shape=rare(_load("waiting")),
+        shape=value(_load("waiting")), needs="load",
     ),
     Family(
         name="model_probe_requests_running", type=_G, group=_RUN, rows=Rows.TARGET, series=0, on_demand=True,
         help="Requests the server was working on when the last canary ran, as the server tells it; the canary itself "
         "may be among them. Absent where it tells nothing.",
-        shape=rare(_load("running")),
+        shape=value(_load("running")), needs="load",
     ),
 )  # fmt: skip
 
@@ -172,8 +175,7 @@ _PROBE_FAMILIES = (
         name="model_probe_failures_total", type=_C, group=_RUN, rows=Rows.PROBE, labels=("status", "reason"), series=0,
         help="Runs that were not healthy, by status (unhealthy: it answered and is not well; error: no valid answer) "
         "and reason. It explains; ratios are built from runs and successes.",
-        shape=values(attrgetter("failures")),
-        on_demand=True,
+        shape=values(attrgetter("failures")), needs="failures", on_demand=True,
     ),
     _probe("model_probe_attempts_total", _C, "Tries, retries included: a run makes one or more.", "attempts",
         on_demand=True),
@@ -210,40 +212,43 @@ _PROBE_FAMILIES = (
         help="Runs that did not happen. asleep: the canary would have woken the model; budget: it might have used more "
         "than a budget has left; maintenance: the target is left alone; overlap: the previous run still went on; "
         "missed: the exporter was late. A reason appears with its first skip.",
-        shape=values(attrgetter("skipped")),
+        shape=values(attrgetter("skipped")), needs="skipped",
     ),
     Family(
         name="model_probe_paused", type=_G, group=_RUN, rows=Rows.PROBE, labels=("reason",), series=0, on_demand=True,
         help="1 while a probe does not run for a reason that goes on (asleep: its model is not loaded, and a canary "
         "would wake it; budget: too little is left; maintenance), 0 once it runs again. Its last results are as old as "
         "that pause.",
-        shape=values(_paused),
+        shape=values(_paused), needs="paused",
     ),
     _probe("model_probe_timeout_seconds", _G, "Time one attempt may take.", "job.schedule.timeout", group=_STATIC,
         on_demand=True),
 )  # fmt: skip
 
 
-def _drift(name: str, kind: Type, text: str, read: Callable[[Drift], float | None]) -> Family:
-    def shape(probe: ProbeRecord) -> float | None:
-        return None if probe.drift is None else read(probe.drift)
+def _drift(name: str, kind: Type, text: str, read: Callable[[ProbeRecord], float | None]) -> Family:
+    return Family(
+        name=name, type=kind, group=_RUN, rows=Rows.CANARY, series=0, help=text, shape=value(read), needs="drift"
+    )
 
-    return Family(name=name, type=kind, group=_RUN, rows=Rows.CANARY, series=0, help=text, shape=rare(shape))
+
+def _match(probe: ProbeRecord) -> int | None:
+    return None if probe.drift is None or probe.drift.match is None else int(probe.drift.match)
 
 
 _DRIFT_FAMILIES = (
     _drift("model_probe_canary_match", _G,
         "1 when the last answer of a canary was one of the last 4 different good ones, 0 when it was none of them: the "
         "model is another, or not the same twice. Absent when no whole answer came, and for a first one.",
-        lambda drift: None if drift.match is None else int(drift.match)),
+        _match),
     _drift("model_probe_canary_distance", _G,
         "How far the last answer of a canary was from the nearest good one that is remembered, 0 (alike) to 1: edits "
         "per character, one minus the cosine of embeddings, relative difference of other numbers.",
-        attrgetter("gap")),
+        attrgetter("drift.gap")),
     _drift("model_probe_canary_output_changes_total", _C,
         "Good answers of a canary that were another than the good one before, from 0. Rising while "
         "model_probe_canary_match stays 1: it goes to and fro between builds behind one address.",
-        attrgetter("changes")),
+        attrgetter("drift.changes")),
 )  # fmt: skip
 
 _STREAM_FAMILIES = (
@@ -277,7 +282,7 @@ _STREAM_FAMILIES = (
         shape=closed(Outcome, lambda probe: probe.outcomes.values()),
     ),
     Family(
-        name="model_probe_tokens_total", type=_C, group=_RUN, rows=Rows.CANARY, labels=("token_type",),
+        name="model_probe_tokens_total", type=_C, group=_RUN, rows=Rows.COSTLY, labels=("token_type",),
         series=len(TOKEN_TYPES), on_demand=True,
         help="Tokens the probing itself cost, by disjoint type: output excludes reasoning, input excludes cached. "
         "Where the server counts none, token events seen stand for output.",
@@ -294,7 +299,7 @@ _STREAM_FAMILIES = (
 
 #: Every metric of watched targets.
 FAMILIES: tuple[Family, ...] = (
-    *_TARGET_FAMILIES, *BUDGET_FAMILIES, *_PROBE_FAMILIES, *_DRIFT_FAMILIES, *_STREAM_FAMILIES,
+    *_TARGET_FAMILIES, *BUDGET_FAMILIES, *EVALUATION_FAMILIES, *_PROBE_FAMILIES, *_DRIFT_FAMILIES, *_STREAM_FAMILIES,
 )  # fmt: skip
 
 
@@ -302,6 +307,15 @@ def series(kind: Kind) -> int:
     """Series that one more healthy probe of this kind has over HTTPS."""
     return sum(family.series for family in FAMILIES if family.rows is not Rows.TARGET and family.rows.holds(kind))
 
+
+#: Series that every other probe has, and an evaluation has not: it is no exchange by itself, and its answers may tell
+#: no tokens.
+_UNTOLD = sum(
+    family.series
+    for family in FAMILIES
+    if family.name.removeprefix("model_probe_")
+    in ("last_duration_seconds", "phase_seconds", "http_status_code", "response_size_bytes", "tokens_total")
+)
 
 #: Series a healthy target has beside those of its probes.
 TARGET_SERIES = sum(family.series for family in FAMILIES if family.rows is Rows.TARGET)
@@ -339,8 +353,14 @@ def reference() -> str:
         "of a server's load that was seen adds its own. An `infer` probe whose "
         f"server counts no tokens has {len(TOKEN_TYPES)} fewer, and a canary that is watched for drift "
         f"{len(_DRIFT_FAMILIES)} more. A target has one more once a canary was good, and another once it is known what "
-        "its first request had to wait for.\n\n"
+        "its first request had to wait for. "
+        f"An `evaluate` probe has {series(Kind.EVALUATE) - _UNTOLD} series once it ran, {EVALUATION_SERIES} of the "
+        "target by its name, and one for each type of tokens that its answers told.\n\n"
         f"## Watched targets\n\n{_table((*FAMILIES, *REPLICA_FAMILIES, MISSING))}\n"
+        "## Training jobs\n\n"
+        "Every series carries `training`, the job's name in the config, and no label of a target. A job has "
+        f"{sum(family.series for family in TRAINING_FAMILIES)} series, and one more for each name of a value and each "
+        f"other number that its log told.\n\n{_table(TRAINING_FAMILIES)}\n"
         f"## The exporter itself\n\n{_table(OWN)}\n"
         "Beside them the standard `process_*` and `python_info`. `/probe` answers `probe_success` and "
         "`probe_duration_seconds` as blackbox_exporter does, with the metrics of those runs.\n"
@@ -355,6 +375,8 @@ def _table(families: Iterable[Family | OwnFamily]) -> str:
 
 
 def _labels(family: Family | OwnFamily) -> Iterable[str]:
-    if isinstance(family, Family) and family.rows not in (Rows.TARGET, Rows.REPLICAS):
+    if isinstance(family, Family) and family.rows is Rows.TRAINING:
+        yield "training"
+    elif isinstance(family, Family) and family.rows not in (Rows.TARGET, Rows.REPLICAS):
         yield "probe"
     yield from family.labels

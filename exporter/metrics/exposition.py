@@ -15,11 +15,12 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequen
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import TypeVar
 
-from exporter.ledger import Ledger, Replicas, TargetRecord
-from exporter.metrics import replicas
-from exporter.metrics.blocks import Group, grouped, refresh
+from exporter.ledger import Ledger, Replicas, TargetRecord, TrainingRecord
+from exporter.metrics import replicas, training
+from exporter.metrics.blocks import Group, Rendered, grouped, refresh
 from exporter.metrics.catalog import FAMILIES
 from exporter.metrics.negotiation import Format, accepts_gzip, negotiate
 from exporter.metrics.own import OwnMetrics
@@ -46,15 +47,19 @@ _EXEMPLAR = re.compile(rb' # \{trace_id="[^\n]*')
 _GROUPS = grouped(FAMILIES)
 _ON_DEMAND = grouped(family for family in FAMILIES if family.on_demand)
 _NO_REPLICAS: tuple[bytes, ...] = (b"",) * len(replicas.REPLICA_FAMILIES)
-_NOTHING: Sequence[tuple[bytes, ...]] = [(b"",) * len(group.families) for group in _GROUPS]
+_NO_TRAINING: tuple[bytes, ...] = (b"",) * len(training.TRAINING_FAMILIES)
 
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """For each group the targets' block tuples; those of replicas together; and the exporter's own families."""
+    """For each group the targets' block tuples; those of replicas together and of training jobs; and the exporter's
+    own families. `samples` is how many all of these have.
+    """
 
+    samples: int
     columns: tuple[list[tuple[bytes, ...]], ...]
     replicas: list[tuple[bytes, ...]]
+    trainings: list[tuple[bytes, ...]]
     own: list[tuple[str, Type, str, bytes]]
 
 
@@ -86,7 +91,7 @@ class Exposition:
         began = time.perf_counter()
         snapshot = await self._snapshot()
         pieces = _pieces(snapshot, form)
-        spent, lines, more = time.perf_counter() - began, 0, True
+        spent, more = time.perf_counter() - began, True
         while more:
             began = time.perf_counter()
             async with self._turn:
@@ -97,7 +102,6 @@ class Exposition:
                 for head, body in pieces:
                     parts += (head, body)
                     size += len(body)
-                    lines += body.count(b"\n")
                     if size >= SLICE_BYTES or time.perf_counter() >= until:
                         more = True
                         break
@@ -106,7 +110,7 @@ class Exposition:
             spent += time.perf_counter() - began
             yield text
         self._ledger.own.scrape_seconds = spent
-        self._ledger.own.scrape_series = lines
+        self._ledger.own.scrape_series = snapshot.samples
 
     async def _snapshot(self) -> _Snapshot:
         if self._rendering is None:
@@ -121,16 +125,26 @@ class Exposition:
 
     async def _render(self) -> _Snapshot:
         columns: tuple[list[tuple[bytes, ...]], ...] = tuple([] for _ in _GROUPS)
+        samples = 0
         together: list[tuple[bytes, ...]] = []
 
         def of_target(record: TargetRecord) -> None:
-            for column, blocks in zip(columns, self._blocks(record), strict=True):
-                column.append(blocks)
+            nonlocal samples
+            if (shown := self._refreshed(record)) is not None:
+                samples += sum(shown.samples)
+                for column, blocks in zip(columns, shown.blocks, strict=True):
+                    column.append(blocks)
 
         await self._in_slices(list(self._ledger), of_target)
         if groups := list(self._ledger.groups.values()):
             await self._in_slices(groups, lambda group: together.append(self._together(group)))
-        return _Snapshot(columns, together, self._own.render())
+        trainings: list[tuple[bytes, ...]] = []
+        if jobs := list(self._ledger.trainings.values()):
+            await self._in_slices(jobs, lambda job: trainings.append(self._training(job)))
+        own = self._own.render()
+        few = [*(block for blocks in (*together, *trainings) for block in blocks), *(body for *_, body in own)]
+        samples += sum(block.count(b"\n") for block in few)
+        return _Snapshot(samples, columns, together, trainings, own)
 
     async def _in_slices(self, items: Iterable[T], work: Callable[[T], None]) -> None:
         rest = iter(items)
@@ -146,13 +160,13 @@ class Exposition:
                         break
                 await asyncio.sleep(0)
 
-    def _blocks(self, record: TargetRecord) -> Sequence[tuple[bytes, ...]]:
+    def _refreshed(self, record: TargetRecord) -> Rendered | None:
         try:
             return refresh(record, _GROUPS)
         except Exception:
             # A target we cannot write down must not take the others off the scrape.
             self._bug(record.target.name)
-            return _NOTHING
+            return None
 
     def _together(self, group: Replicas) -> tuple[bytes, ...]:
         if not group.members:
@@ -162,6 +176,13 @@ class Exposition:
         except Exception:
             self._bug(group.name)
             return _NO_REPLICAS
+
+    def _training(self, job: TrainingRecord) -> tuple[bytes, ...]:
+        try:
+            return training.render(job, self._ledger.wall())
+        except Exception:
+            self._bug(job.name)
+            return _NO_TRAINING
 
     def _bug(self, target: str) -> None:
         logger.exception("metrics of a target not rendered", extra={"fields": {"target": target}})
@@ -220,22 +241,24 @@ def render_results(results: Sequence[Result], form: Format) -> bytes:
         ledger.record(replace(result, generation=ledger.targets[result.job.target.name].generation))
     columns: tuple[list[tuple[bytes, ...]], ...] = tuple([] for _ in _ON_DEMAND)
     for record in ledger:
-        for column, blocks in zip(columns, refresh(record, _ON_DEMAND), strict=True):
+        for column, blocks in zip(columns, refresh(record, _ON_DEMAND).blocks, strict=True):
             column.append(blocks)
-    for head, body in _pieces(_Snapshot(columns, [], []), form, _ON_DEMAND):
+    for head, body in _pieces(_Snapshot(0, columns, [], [], []), form, _ON_DEMAND):
         pieces += (head, body)
     return b"".join(pieces)
 
 
 def _pieces(snapshot: _Snapshot, form: Format, groups: Sequence[Group] = _GROUPS) -> Iterator[tuple[bytes, bytes]]:
     """(header or nothing, sample lines), small enough to stop after each. Families without series are left out."""
-    families = [*(group.families for group in groups), replicas.REPLICA_FAMILIES]
-    for chosen, column in zip(families, (*snapshot.columns, snapshot.replicas), strict=True):
+    families = [*(group.families for group in groups), replicas.REPLICA_FAMILIES, training.TRAINING_FAMILIES]
+    columns = (*snapshot.columns, snapshot.replicas, snapshot.trainings)
+    for chosen, column in zip(families, columns, strict=True):
         for position, family in enumerate(chosen):
             head = header(family.name, family.type, family.help, openmetrics=form.openmetrics)
             bare = family.type is Type.HISTOGRAM and not form.openmetrics
+            block = itemgetter(position)
             for start in range(0, len(column), _CHUNK):
-                body = b"".join([blocks[position] for blocks in column[start : start + _CHUNK]])
+                body = b"".join(map(block, column[start : start + _CHUNK]))
                 if body:
                     yield head, _EXEMPLAR.sub(b"", body) if bare else body
                     head = b""

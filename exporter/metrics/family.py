@@ -21,18 +21,24 @@ _EXEMPLAR = ' # {trace_id="%s"} %.6g %.3f'
 
 
 class Rows(StrEnum):
-    """What a family has series for: a target, all replicas of a target together, or a probe of some kinds."""
+    """What a family has series for: a target, all replicas of a target together, a probe of some kinds, or a training
+    job.
+    """
 
     TARGET = "target"
     REPLICAS = "replicas"
     PROBE = "probe"
     CANARY = "canary"
+    COSTLY = "costly"  #: a canary, or an evaluation
     STREAM = "stream"
+    TRAINING = "training"
 
     def holds(self, kind: Kind) -> bool:
         """Whether a probe of this kind has these series."""
         if self is Rows.PROBE:
             return True
+        if self is Rows.COSTLY:
+            return kind.canary or kind is Kind.EVALUATE
         return (self is Rows.STREAM and kind is Kind.STREAM) or (self is Rows.CANARY and kind.canary)
 
 
@@ -52,7 +58,8 @@ class Family:
     """One metric of watched targets.
 
     `labels` are its own; `target`, `model`, the operator's labels and, unless `rows` is TARGET, `probe` stand before
-    them. `series` is how many a healthy row has over HTTPS. `on_demand`: one run alone says something (for /probe).
+    them; those of a training job have `training` alone there. `series` is how many a healthy row has over HTTPS.
+    `on_demand`: one run alone says something (for /probe).
     """
 
     name: str
@@ -64,6 +71,7 @@ class Family:
     labels: tuple[str, ...] = ()
     series: int = 1
     on_demand: bool = False
+    needs: str = ""  #: the attribute of a row that these series are of; while that is none or empty there are none
 
     def slot(self) -> Slot:
         """The template of this family's lines and what fills it."""

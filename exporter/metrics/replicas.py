@@ -22,8 +22,8 @@ REPLICA_FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         name="model_probe_versions", type=Type.GAUGE, group=Dirty.CHANGE, rows=Rows.REPLICAS,
-        help="Different versions of the model among the replicas of a target, as they tell them in model_probe_info; "
-        "absent while none is known. Above 1 for long: a rollout that did not reach all.",
+        help="Different versions of the model among the replicas of a target that answer, as they tell them in "
+        "model_probe_info; absent while none is known. Above 1 for long: a rollout that did not reach all.",
         shape=value(lambda group: len(group.versions()) or None),
     ),
 )  # fmt: skip
@@ -35,4 +35,4 @@ def render(group: Replicas) -> tuple[bytes, ...]:
     """A block per family. Replicas differ in their addresses alone, so the labels are those of any of them."""
     target = next(iter(group.members.values())).target
     labels = pairs((("target", group.name), ("model", target.model), *target.labels.items()))
-    return tuple(_TEMPLATE.fill(labels, group))
+    return tuple(_TEMPLATE.fill(labels, group)[0])

@@ -60,6 +60,22 @@ class Proxy:
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """A server that is no target, and the way to it. `url` is absolute and percent-encoded; its query may be secret."""
+
+    url: str = field(repr=False)
+    auth: Standing | None = None
+    headers: tuple[tuple[str, Secret], ...] = ()
+    tls: Tls = field(default_factory=Tls)
+    proxy: Proxy | None = None
+
+    @property
+    def shown(self) -> str:
+        """The url for people; the query, which may hold a secret, is left out."""
+        return self.url.partition("?")[0]
+
+
+@dataclass(frozen=True, slots=True)
 class OAuth2:
     """A bearer token that a token endpoint gives for our own credentials (client credentials grant, RFC 6749, 4.4).
 

@@ -61,6 +61,7 @@ class Reason(StrEnum):
     INCOMPLETE = "incomplete"
     ERROR_EVENT = "error_event"
     EXPECTATION = "expectation"
+    INCONCLUSIVE = "inconclusive"
     INTERNAL = "internal"
 
 
@@ -109,6 +110,7 @@ TABLE: Mapping[Reason, Row] = MappingProxyType(
         Reason.INCOMPLETE: Row(_unhealthy, Evidence.BROKEN),
         Reason.ERROR_EVENT: Row(_unhealthy, Evidence.BROKEN),
         Reason.EXPECTATION: Row(_unhealthy, Evidence.WRONG),
+        Reason.INCONCLUSIVE: Row(_error, Evidence.NONE),
         Reason.INTERNAL: Row(_error, Evidence.NONE),
     }
 )

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from exporter.model.cost import ONE_REQUEST, Cost
+from exporter.model.evaluation import Evaluation
 from exporter.model.failure import Reason
 from exporter.model.load import Load
 from exporter.model.observation import Observation
@@ -123,6 +124,8 @@ class Job:
     drift: bool = False
     #: Of a canary: the most that one attempt uses of a budget.
     cost: Cost = ONE_REQUEST
+    #: Of a run that asks many questions, one by one: which, and what their answers are worth. `ask` is then not used.
+    evaluation: Evaluation | None = None
 
     @property
     def canary(self) -> bool:

@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Any
 
 from exporter.model.failure import Failure
+from exporter.model.frozen import frozen
+from exporter.model.score import Score
 from exporter.model.stream import StreamSummary, Tokens
 
 PHASES = ("dns", "connect", "tls", "first_byte", "transfer")
@@ -26,7 +28,7 @@ class Part(StrEnum):
 Account = Mapping[Part, float]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Measurement:
     """What the transport measured over one attempt. Seconds; differences of stamps taken as bytes arrived.
 
@@ -63,7 +65,7 @@ class Proposal:
     comment: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Output:
     """A whole answer, for a caller who wants it and not only to know that it was right. No run keeps it.
 
@@ -79,7 +81,7 @@ class Output:
     essence: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Observation:
     """What a protocol saw. `failure` set: it answered, and said or showed it is not well.
 
@@ -102,3 +104,9 @@ class Observation:
     server_seconds: Account = field(default_factory=dict)
     #: Of a canary: the whole answer. The runner drops it.
     output: Output | None = field(default=None, repr=False)
+    #: Of an evaluation: what it found.
+    score: Score | None = None
+
+
+#: What most runs of cheap probes see: the server is well, and says no more.
+NOTHING_MORE = Observation()

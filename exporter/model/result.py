@@ -1,15 +1,14 @@
 """What one run found, and what the runner made of it."""
 
-from dataclasses import dataclass
-
 from exporter.model.failure import Evidence, Reason, Status
+from exporter.model.frozen import frozen
 from exporter.model.job import Job
 from exporter.model.load import Load
 from exporter.model.observation import Measurement, Observation
 from exporter.model.sample import Sample
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """One finished run.
 
@@ -50,7 +49,7 @@ class Result:
         return self.skipped or str(self.status)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Past:
     """What is kept of a run that went wrong, for people who come later. `at` is Unix time, `duration` seconds."""
 

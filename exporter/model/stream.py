@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from exporter.model.frozen import frozen
+
 
 class Channel(StrEnum):
     """Where a token event appeared."""
@@ -30,7 +32,7 @@ class Outcome(StrEnum):
     COMPLETE = "complete"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TokenEvent:
     """What one event of a stream brought in one channel. `at` is in seconds from t0; tool calls come as pieces of
     their arguments, the first of a call often as no more than its name.
@@ -51,7 +53,7 @@ class Tokens:
     cached: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamSummary:
     """One stream. Times in seconds; `ttft` counts from t0, the moment before the first byte of the request.
 

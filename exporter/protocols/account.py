@@ -41,6 +41,11 @@ def of_openai(value: Mapping[str, Any]) -> Account:
     return NOTHING
 
 
+def of_sglang(told: Mapping[str, Any]) -> Account:
+    """Of the `meta_info` that ends an answer of SGLang's own API: seconds from its arrival on, waiting included."""
+    return _told(1.0, compute=told.get("e2e_latency"))
+
+
 def of_headers(headers: Headers) -> Account:
     """Of a whole answer's headers, in milliseconds: TGI's and TEI's, or what OpenAI and others say it took."""
     queue, inference = headers.get("x-queue-time"), headers.get("x-inference-time")

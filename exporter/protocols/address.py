@@ -15,6 +15,11 @@ def join(base: str, route: str, query: str = "") -> str:
     return with_query(f"{base}{route}" or "/", query)
 
 
+def beside(base: str, route: str, query: str = "") -> str:
+    """The path of a route that stands beside the API below `/v1`, such as `/health`, with the URL's own query."""
+    return with_query(base.removesuffix("/v1") + route, query)
+
+
 def with_query(path: str, query: str) -> str:
     """A path and a query (without `?`), each of which may be empty; a query the path has already comes first."""
     if not query:

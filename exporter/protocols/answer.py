@@ -156,6 +156,11 @@ def _detail_text(detail: Any) -> str:
     return ""
 
 
+def tells_load(text: str) -> bool:
+    """Whether an error speaks of too much to do, and not of something broken."""
+    return bool(_LOAD.search(text.lower()))
+
+
 def _detail(status: int, headers: Headers, body: bytes) -> str:
     said = message(body)
     if 300 <= status < 400:

@@ -116,6 +116,11 @@ class TextExpect(Timely, ValueExpect):
         description="Regular expression that must match somewhere in the answer, {value, negate}, or a list of either.",
     )
 
+    @property
+    def reads(self) -> bool:
+        """Whether anything is asked of the text."""
+        return self.structured or not (self.text is None and self.equals is None and self.regex is None)
+
 
 class TextStreamExpect(TextExpect, TimelyStream):
     """What must hold of a text that came as a stream."""

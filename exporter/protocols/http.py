@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from exporter.contracts import Exchange, Headers, Response
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind
-from exporter.model.observation import Observation, Output
+from exporter.model.observation import NOTHING_MORE, Observation, Output
 from exporter.protocols import address, answer, stopping, streaming, unmarked
 from exporter.protocols.expect import (
     RegexChecks,
@@ -58,6 +58,11 @@ class HttpExpect(TextExpect):
         "or a list of either.",
     )
 
+    @property
+    def looks(self) -> bool:
+        """Whether anything but the status matters."""
+        return bool(self.header) or self.reads
+
 
 class HttpStreamExpect(HttpExpect, TimelyStream):
     """What must hold of an HTTP answer that is read as it comes."""
@@ -92,16 +97,24 @@ class Http(Family):
     }
     default_kinds: ClassVar[tuple[Kind, ...]] = (Kind.HEALTH,)
 
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        probe: HttpProbe = self.settings
+        self._method = probe.method or ("GET" if probe.body is None else "POST")
+        self._path = address.with_query(probe.path or self.base or "/health", self.query)
+        self._plain = not probe.headers and probe.body is None
+        self._looks = probe.expect.looks
+
     def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
         """A body that the method does not carry."""
-        if self.settings.body is not None and self._method() in ("GET", "HEAD"):
-            return ((("body",), f"found a body with method {self._method()}; allowed: a method such as POST"),)
+        if self.settings.body is not None and self._method in ("GET", "HEAD"):
+            return ((("body",), f"found a body with method {self._method}; allowed: a method such as POST"),)
         return stopping.problems(self.settings)
 
     async def health(self, exchange: Exchange) -> Observation:
         """The answer is the one that is expected."""
         await self._answer(exchange)
-        return Observation()
+        return NOTHING_MORE
 
     async def infer(self, exchange: Exchange) -> Observation:
         """The same, of an answer that is worth having."""
@@ -112,7 +125,7 @@ class Http(Family):
         """The stream runs to its clean end and brings what is expected."""
         probe: HttpStream = self.settings
         headers, body = self._request()
-        opening = exchange.stream(self._method(), self._path(), headers=headers, body=body)
+        opening = exchange.stream(self._method, self._path, headers=headers, body=body)
         async with streaming.begin(exchange, opening, probe.first_token_timeout) as response:
             if not accepts(probe.expect.status, response.status):
                 self._judge(response.status, response.headers, await response.body())
@@ -135,13 +148,9 @@ class Http(Family):
             output=Output(text=followed.text),
         )
 
-    def _method(self) -> str:
-        return self.settings.method or ("GET" if self.settings.body is None else "POST")
-
-    def _path(self) -> str:
-        return address.with_query(self.settings.path or self.base or "/health", self.query)
-
-    def _request(self) -> tuple[list[tuple[str, str]], bytes | None]:
+    def _request(self) -> tuple[Sequence[tuple[str, str]], bytes | None]:
+        if self._plain:
+            return (), None
         probe: HttpProbe = self.settings
         headers = [(name, secrets.read(value)) for name, value in probe.headers.items()]
         if probe.body is None:
@@ -154,16 +163,15 @@ class Http(Family):
     def _judge(self, status: int, headers: Headers, body: bytes) -> None:
         if accepts(self.settings.expect.status, status):
             return
-        failure = answer.judge(status, headers, body, model=self.model, path=self._path())
+        failure = answer.judge(status, headers, body, model=self.model, path=self._path)
         wanted = ", ".join(self.settings.expect.status)
         raise failure or Failure(Reason.EXPECTATION, f"HTTP {status}, expected {wanted}", http_status=status)
 
     async def _answer(self, exchange: Exchange) -> Response:
         headers, body = self._request()
-        response = await exchange.request(self._method(), self._path(), headers=headers, body=body)
+        response = await exchange.request(self._method, self._path, headers=headers, body=body)
         self._judge(response.status, response.headers, response.body)
-        failure = await self._check(response.headers, response.body)
-        if failure is not None:
+        if self._looks and (failure := await self._check(response.headers, response.body)) is not None:
             failure.http_status = response.status
             raise failure
         return response

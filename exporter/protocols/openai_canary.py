@@ -15,9 +15,11 @@ from exporter.protocols import (
     language,
     openai_answer,
     openai_asleep,
+    openai_llama,
     openai_numbers,
     openai_request,
     openai_responses,
+    openai_sglang,
 )
 from exporter.protocols.expect import large
 from exporter.protocols.family import JSON_HEADERS, Family, encode
@@ -50,7 +52,7 @@ class Canaries(Family):
 
     def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
         """Contradictory requests."""
-        return openai_request.problems(self.settings) if kind.canary else ()
+        return openai_request.problems(self.settings, self.given) if kind.canary else ()
 
     def cost(self) -> Cost:
         """By the request; vectors and rankings are no tokens."""
@@ -128,13 +130,20 @@ class Canaries(Family):
         if settings.path is None and "/deployments/" in self.base:
             # Azure's older addresses name a deployment, and the version in the query.
             return address.with_query(self.base + route.removeprefix("/v1"), self.query)
+        if settings.path is None and settings.api in openai_request.OWN:
+            return address.beside(self.base, route, self.query)
         return self.route(route)
 
     def _form(self, exchange: Exchange, server: Server) -> Form:
         body = self.settings.body
         tools = isinstance(body, dict) and bool(body.get("tools"))
-        if self.settings.api == "responses":
-            return Form(SseParser(), openai_responses.read, Promise(finish=False), tools)
+        match self.settings.api:
+            case "responses":
+                return Form(SseParser(), openai_responses.read, Promise(finish=False), tools)
+            case "completion":
+                return Form(SseParser(), openai_llama.read, Promise(finish=False))
+            case "generate":
+                return Form(SseParser(), openai_sglang.Reader(), Promise(done=self.done != "optional"))
         promised = server.done if self.done == "auto" else self.done == "required"
         if promised is None:
             promised = bool(exchange.memory.get(_DONE_SEEN))
@@ -157,6 +166,10 @@ class Canaries(Family):
                 return openai_numbers.judge_ranking(body, settings.expect, None if own else len(settings.texts or ()))
             case "responses":
                 return language.judge(openai_responses.whole(body), settings.expect)
+            case "completion":
+                return language.judge(openai_llama.whole(body), settings.expect)
+            case "generate":
+                return language.judge(openai_sglang.whole(body), settings.expect)
         return language.judge(openai_answer.whole(body), settings.expect)
 
     def _failure(self, status: int, headers: Headers, body: bytes) -> Failure | None:

@@ -23,10 +23,16 @@ ROUTES: Mapping[str, str] = MappingProxyType(
         "embeddings": "/v1/embeddings",
         "rerank": "/v1/rerank",
         "responses": "/v1/responses",
+        "completion": "/completion",
+        "generate": "/generate",
     }
 )
+#: Whose own API it is that is not OpenAI's.
+OWN: Mapping[str, str] = MappingProxyType({"completion": "llama.cpp", "generate": "sglang"})
 
-_WRITTEN = ("chat", "completions", "responses")
+#: The APIs of OpenAI that answer a prompt, and all that do.
+_SPOKEN = ("chat", "completions", "responses")
+_WRITTEN = (*_SPOKEN, *OWN)
 #: The APIs that a key goes with.
 _KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -34,10 +40,10 @@ _KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "messages": ("chat", "responses"),
         "max_tokens": _WRITTEN,
         "temperature": _WRITTEN,
-        "seed": ("chat", "completions"),
+        "seed": ("chat", "completions", "completion"),
         "cache": _WRITTEN,
-        "tag": (*_WRITTEN, "embeddings"),
-        "priority": _WRITTEN,
+        "tag": (*_SPOKEN, "embeddings"),
+        "priority": (*_SPOKEN, "generate"),
         "input": ("embeddings",),
         "dimensions": ("embeddings",),
         "encoding_format": ("embeddings",),
@@ -61,11 +67,18 @@ def _texts(value: Any, info: ValidationInfo) -> Any:
 #: Texts: one, `{file: PATH}`, or a list of them.
 Texts = Annotated[list[str], Field(min_length=1), BeforeValidator(_texts, json_schema_input_type=Text | list[str])]
 
+_WITH_USAGE = {"include_usage": True}
+
 #: `user` as the name of a key; and as a role, where an error quotes the request.
 _NAMES_USER = re.compile(r"""["'`]user\\?["'`]""")
 _ROLE = re.compile(r"""role\W{1,8}user""")
 
 Problems = Sequence[tuple[tuple[str | int, ...], str]]
+
+_API = (
+    "Which of the server's APIs is asked: OpenAI's, or completion, which is llama.cpp's own /completion, or generate, "
+    "which is SGLang's own /generate."
+)
 
 
 class Expect(AnswerExpect, VectorExpect, RankExpect):
@@ -91,12 +104,18 @@ class Speech(Conversation):
         "with vLLM, the smaller it is with SGLang. Left out where the server refuses it. Default: none is sent.",
     )
 
+    def sampling(self) -> Any:
+        """SGLang has it in a block of its own."""
+        if getattr(self, "api", "") == "generate" and self.body is not None:
+            return self.body.get("sampling_params") if isinstance(self.body, dict) else None
+        return super().sampling()
+
 
 class Ask(Speech):
     """One request whose answer comes as a whole."""
 
-    api: Literal["chat", "completions", "embeddings", "rerank", "responses"] = Field(
-        default="chat", description="Which of the server's APIs is asked."
+    api: Literal["chat", "completions", "embeddings", "rerank", "responses", "completion", "generate"] = Field(
+        default="chat", description=_API
     )
     input: Texts = Field(
         default=[DEFAULT_PROMPT],
@@ -126,14 +145,15 @@ class Ask(Speech):
 class AskStream(TokenWaits, Speech):
     """One request whose answer is read token by token."""
 
-    api: Literal["chat", "completions", "responses"] = Field(
-        default="chat", description="Which of the server's APIs is asked."
-    )
+    api: Literal["chat", "completions", "responses", "completion", "generate"] = Field(default="chat", description=_API)
 
 
-def problems(settings: Ask | AskStream) -> Problems:
-    """What is contradictory or missing: (field path, message)."""
+def problems(settings: Ask | AskStream, server: str) -> Problems:
+    """What is contradictory or missing: (field path, message). `server` is the one that the config names, or `auto`."""
     found = language.contradictions(settings)
+    owner = OWN.get(settings.api)
+    if owner and server not in (owner, "auto", "generic"):
+        found.append((("api",), f"found {settings.api} beside server {server}; it goes with {owner}"))
     if isinstance(settings, AskStream) and settings.body is not None and not _streams(settings.body):
         found.append((("body",), "the body of a stream probe needs stream: true"))
     found += [((key,), text) for key, text in _strangers(settings, settings.api, _KEYS)]
@@ -179,13 +199,13 @@ def payload(settings: Ask | AskStream, model: str, *, stream: bool, without: Ite
     """The request's body. `without` names keys this server refused before."""
     if settings.body is not None:
         return settings.body
-    request: dict[str, Any] = {"model": model} if model else {}
+    request: dict[str, Any] = {"model": model} if model and settings.api != "generate" else {}
     request |= _asked(settings) if isinstance(settings, Ask) and settings.api not in _WRITTEN else _spoken(settings)
     if settings.api == "responses":
         request["stream"] = stream  # transformers serve streams unless it is told not to; usage comes unasked
     elif stream:
-        request |= {"stream": True, "stream_options": {"include_usage": True}}
-    if settings.tag is not None and settings.api != "rerank":
+        request |= {"stream": True} if settings.api in OWN else {"stream": True, "stream_options": _WITH_USAGE}
+    if settings.tag is not None and settings.api in _KEYS["tag"]:
         request["user"] = settings.tag
     for key in without:
         value = request.pop(key, None)
@@ -203,10 +223,21 @@ def _spoken(settings: Ask | AskStream) -> dict[str, Any]:
             said = settings.words() if settings.messages is None else settings.spoken(settings.opening())
             # Kept for thirty days unless it is said otherwise.
             request = {"input": said, "max_output_tokens": settings.max_tokens, "store": False}
+        case "completion":
+            # Of a prompt that is new each time the first words are still the same.
+            cached = not settings.varies
+            request = {"prompt": settings.words(), "n_predict": settings.max_tokens, "cache_prompt": cached}
+        case "generate":
+            sampling = _given({"max_new_tokens": settings.max_tokens, "temperature": settings.temperature})
+            return _given({"text": settings.words(), "sampling_params": sampling, "priority": settings.priority})
         case _:
             request = {"messages": settings.spoken(settings.opening()), "max_tokens": settings.max_tokens}
-    given = {key: getattr(settings, key) for key in ("temperature", "seed", "priority")}
-    return request | {key: value for key, value in given.items() if value is not None}
+    return request | _given({key: getattr(settings, key) for key in ("temperature", "seed", "priority")})
+
+
+def _given(keys: dict[str, Any]) -> dict[str, Any]:
+    """Without those that have no value."""
+    return {key: value for key, value in keys.items() if value is not None}
 
 
 def _asked(settings: Ask) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class Visit:
             return address.with_query(resource + route.removeprefix("/v1"), self._query)
         if route.startswith("/v1/"):
             return address.join(self._base, route, self._query)
-        return address.with_query(self._base.removesuffix("/v1") + route, self._query)
+        return address.beside(self._base, route, self._query)
 
     async def get(self, route: str, timeout: float | None = None) -> Response:
         """GET a route. Any status is returned."""

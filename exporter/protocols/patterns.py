@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator
@@ -17,16 +18,22 @@ REGEX_TIME = 0.02
 REGEX_TEXT = 1_000_000
 
 
-def _regex(value: str) -> str:
+def refused(pattern: str) -> str:
+    """Why a pattern is not a regular expression, `""` where it is one."""
     try:
-        re.compile(value)
-        _compiled(value)
+        re.compile(pattern)
+        _compiled(pattern)
     except Exception as error:  # two libraries, several kinds of error, all of them about the pattern
         place = getattr(error, "pos", None)
         where = "" if place is None else f" at position {place}"
-        why = (getattr(error, "msg", "") or str(error)).replace("{", "(").replace("}", ")")
-        message = f"found {{found}}, which is not a regular expression: {why}{where}; allowed: Python syntax"
-        raise problem("regex", message, found=value) from None
+        return f"{getattr(error, 'msg', '') or str(error) or type(error).__name__}{where}"
+    return ""
+
+
+def _regex(value: str) -> str:
+    if why := refused(value).replace("{", "(").replace("}", ")"):
+        message = f"found {{found}}, which is not a regular expression: {why}; allowed: Python syntax"
+        raise problem("regex", message, found=value)
     return value
 
 
@@ -39,6 +46,25 @@ def found(pattern: str, text: str) -> bool:
     than its share of CPU time.
     """
     return _compiled(pattern).search(text[:REGEX_TEXT], timeout=REGEX_TIME, concurrent=True) is not None
+
+
+def groups(pattern: str, text: str, limit: int) -> list[dict[str, str | None]]:
+    """What the named groups hold of each of the first `limit` places where a pattern is found; None where a group took
+    no part. Raises TimeoutError as `found` does.
+    """
+    places = _compiled(pattern).finditer(text[:REGEX_TEXT], timeout=REGEX_TIME, concurrent=True)
+    return [place.groupdict() for place in islice(places, limit)]
+
+
+def fullmatch(pattern: str, text: str) -> dict[str, str] | None:
+    """What the groups of a pattern hold that is the whole text, by number and by name, "" for one that took no part;
+    None where it is not. Raises TimeoutError as `found` does.
+    """
+    match = _compiled(f"(?s:{pattern})").fullmatch(text[:REGEX_TEXT], timeout=REGEX_TIME, concurrent=True)
+    if match is None:
+        return None
+    numbered = {str(number): value or "" for number, value in enumerate((match[0], *match.groups()))}
+    return numbered | {name: value or "" for name, value in match.groupdict().items()}
 
 
 @lru_cache(maxsize=256)

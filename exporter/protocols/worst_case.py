@@ -12,9 +12,13 @@ BYTES_PER_TOKEN = 3
 #: Tokens an answer may have where a request says no bound: the operator's own body is sent as it is.
 UNBOUNDED = 4096
 
-_BOUNDS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "num_predict"})
+_BOUNDS = frozenset(
+    {"max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "num_predict", "n_predict"}
+)
+#: How many answers one request is to have.
+_CHOICES = frozenset({"n", "best_of"})
 #: Where servers have their parameters, beside the top.
-_BLOCKS = ("options", "parameters")
+_BLOCKS = ("options", "parameters", "sampling_params")
 
 
 def worst_case(request: Any, *, writes: bool = True) -> Cost:
@@ -30,14 +34,14 @@ def worst_case(request: Any, *, writes: bool = True) -> Cost:
 def _written(request: Any) -> int:
     if not isinstance(request, dict):
         return UNBOUNDED
-    choices = max((number for key in ("n", "best_of") if (number := _number(request.get(key)))), default=1)
-    return choices * max(_bounds(request), default=UNBOUNDED)
+    choices = max(_numbers(request, _CHOICES), default=1)
+    return choices * max(_numbers(request, _BOUNDS), default=UNBOUNDED)
 
 
-def _bounds(request: dict[str, Any]) -> Iterator[int]:
+def _numbers(request: dict[str, Any], keys: frozenset[str]) -> Iterator[int]:
     for block in (request, *(request.get(name) for name in _BLOCKS)):
         if isinstance(block, dict):
-            yield from (number for key in _BOUNDS & block.keys() if (number := _number(block[key])))
+            yield from (number for key in keys & block.keys() if (number := _number(block[key])))
 
 
 def _number(value: Any) -> int:

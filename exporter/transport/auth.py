@@ -3,7 +3,7 @@
 from base64 import b64encode
 from collections.abc import Iterable
 
-from exporter.model.endpoint import Basic, Bearer, HeaderAuth, Proxy, Standing
+from exporter.model.endpoint import Basic, Bearer, HeaderAuth, Proxy, Service, Standing
 from exporter.transport import secrets
 
 HIDDEN = "<hidden>"
@@ -24,6 +24,15 @@ def header_of(auth: Standing) -> tuple[str, str]:
             return "Authorization", "Basic " + b64encode(pair.encode()).decode("ascii")
         case HeaderAuth():
             return auth.name, secrets.read(auth.value)
+
+
+def headers_of(service: Service) -> dict[str, str]:
+    """The headers of a server that is no target, its credential among them. Raises `Failure(auth)`."""
+    headers = {name: secrets.read(value) for name, value in service.headers}
+    if service.auth is not None:
+        name, value = header_of(service.auth)
+        headers[name] = value
+    return headers
 
 
 def proxy_header_of(proxy: Proxy | None) -> tuple[str, str] | None:

@@ -5,8 +5,10 @@ unless told, no cookies, no proxy from the environment, no decompression, no add
 resolver.
 """
 
+import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -25,6 +27,8 @@ from exporter.transport.tls import Contexts
 
 MAX_REDIRECTS = 5
 _PLAIN = Tls()
+#: A connection that says nothing is asked after this many seconds whether it is still there, and then that often.
+_STILL_THERE, _AGAIN = 60, 15
 
 
 class Called(NamedTuple):
@@ -62,8 +66,70 @@ class Calls:
         `url` is absolute and percent-encoded. Raises `Failure`, whose detail holds nothing of url, headers or body.
         """
         address = URL(url, encoded=True)
+        options = self._options(address, headers, tls, proxy)
+        try:
+            async with self._open().request(
+                method, address, data=body, allow_redirects=follow_redirects, max_redirects=MAX_REDIRECTS,
+                timeout=aiohttp.ClientTimeout(total=timeout), **options,
+            ) as answer:  # fmt: skip
+                if answer.status == 407 and proxy is not None:
+                    raise refusal(proxy, answer.status)
+                return Called(answer.status, Headers(tuple(answer.headers.items())), await _body(answer, max_body))
+        except TimeoutError:
+            raise Failure(Reason.TIMEOUT, f"no whole answer within {timeout:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _failure_of(error, proxy) from None
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 10.0,
+        patience: float = 300.0,
+        tls: Tls = _PLAIN,
+        proxy: Proxy | None = None,
+    ) -> "AsyncIterator[Flow]":
+        """GET, and hand the answer over once its head is there; its body may take for ever. Leaving the block ends the
+        connection. `url` and what is raised are those of `call`.
+
+        `timeout` is for the connection, `patience` for the head, both in seconds: many servers send it no sooner than
+        the first of the body.
+        """
+        address = URL(url, encoded=True)
+        options = self._options(address, headers, tls, proxy)
+        try:
+            async with asyncio.timeout(patience):
+                answer = await self._open().request(
+                    "GET", address, allow_redirects=False, timeout=aiohttp.ClientTimeout(connect=timeout), **options
+                )
+        except aiohttp.ConnectionTimeoutError:
+            raise Failure(Reason.CONNECT_TIMEOUT, f"no connection within {timeout:g} s") from None
+        except TimeoutError:
+            raise Failure(Reason.TIMEOUT, f"no answer within {patience:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _failure_of(error, proxy) from None
+        try:
+            if answer.status == 407 and proxy is not None:
+                raise refusal(proxy, answer.status)
+            _keep_alive(answer)
+            yield Flow(answer)
+        finally:
+            answer.close()
+
+    async def close(self) -> None:
+        """Close the client. A further call opens it again."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def _options(
+        self, address: URL, headers: Mapping[str, str] | None, tls: Tls, proxy: Proxy | None
+    ) -> dict[str, Any]:
+        """What aiohttp has to be told of a request: its headers, and the way to the server."""
         sent = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **(headers or {})}
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"headers": sent}
         if address.scheme == "https":
             options["ssl"] = self._contexts.get(tls, "http/1.1")
             options["server_hostname"] = tls.server_name
@@ -75,24 +141,7 @@ class Calls:
                     options["proxy_headers"] = {name: value}
                 else:
                     sent[name] = value
-        try:
-            async with self._open().request(
-                method, address, headers=sent, data=body, allow_redirects=follow_redirects,
-                max_redirects=MAX_REDIRECTS, timeout=aiohttp.ClientTimeout(total=timeout), **options,
-            ) as answer:  # fmt: skip
-                if answer.status == 407 and proxy is not None:
-                    raise refusal(proxy, answer.status)
-                return Called(answer.status, Headers(tuple(answer.headers.items())), await _body(answer, max_body))
-        except TimeoutError:
-            raise Failure(Reason.TIMEOUT, f"no whole answer within {timeout:g} s") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _failure_of(error, proxy) from None
-
-    async def close(self) -> None:
-        """Close the client. A further call opens it again."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        return options
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -101,6 +150,7 @@ class Calls:
                     # A new connection for each call: calls are rare, and certificates and addresses change.
                     force_close=True,
                     use_dns_cache=False,
+                    limit=0,  # streams stay open for days: they must not use up what calls need
                     resolver=_Names(self._resolver),
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -108,6 +158,25 @@ class Calls:
                 trust_env=False,
             )
         return self._session
+
+
+class Flow:
+    """An answer whose body is read as it comes; what is not read yet waits with the server."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._answer = answer
+        self.status = answer.status
+        self.headers = Headers(tuple(answer.headers.items()))
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it arrives, at most some 128 kB at a time, until its clean end. Raises `Failure`."""
+        if self.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+            raise Failure(Reason.ENCODING, "a Content-Encoding, which was not asked for")
+        try:
+            async for piece in self._answer.content.iter_any():
+                yield piece
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _failure_of(error, None) from None
 
 
 class _Names(AbstractResolver):
@@ -133,6 +202,18 @@ class _Names(AbstractResolver):
 
     async def close(self) -> None:
         """The resolver is the transport's."""
+
+
+def _keep_alive(answer: aiohttp.ClientResponse) -> None:
+    """Have the system find out that the peer of a silent connection is gone: nothing else would."""
+    connection = answer.connection
+    sock = connection.transport.get_extra_info("socket") if connection and connection.transport else None
+    if sock is None:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", _STILL_THERE), ("TCP_KEEPINTVL", _AGAIN), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, name):  # not everywhere
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def _body(answer: aiohttp.ClientResponse, limit: int) -> bytes:

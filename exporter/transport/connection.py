@@ -144,7 +144,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._failure is None:
             self._write(self._shake(session, b""))
         while not session.established and self._failure is None:
-            await self._woken()
+            await self.moved()
         self.certificate_not_after = session.not_after()
         if self._failure is not None:
             raise self._failure
@@ -167,11 +167,14 @@ class Connection(asyncio.BufferedProtocol):
         return at
 
     async def moved(self) -> None:
-        """Wait until the answer moved on: its head, a chunk, its end or a failure."""
-        answer = self.answer
-        if answer is None or answer.done or answer.failure is not None or answer.chunks:
-            return
-        await self._woken()
+        """Wait until the answer moved on: its head, a chunk, its end or a failure. What is there already is not waited
+        for again: look before.
+        """
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
     def drained(self) -> None:
         """The reader took what waited: read on."""
@@ -190,13 +193,6 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     # Inside.
-
-    async def _woken(self) -> None:
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
 
     def wake(self) -> None:
         """Let whoever waits look again."""

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
@@ -94,7 +94,13 @@ class Dialler:
         account.phase("connect", seconds)
         return beyond
 
-    async def _reach(self, hop: "_Hop", account: Account, until: float, addresses: Sequence[str]) -> Connection:
+    def _reach(self, hop: "_Hop", account: Account, until: float, addresses: Sequence[str]) -> Awaitable[Connection]:
+        if len(addresses) != 1:
+            return self._try_each(hop, account, until, addresses)
+        account.stage = Stage.CONNECT
+        return self._open(hop, addresses[0], account)
+
+    async def _try_each(self, hop: "_Hop", account: Account, until: float, addresses: Sequence[str]) -> Connection:
         if not addresses:
             found = await self._resolver.resolve(hop.host, hop.port)
             addresses = found.addresses

@@ -1,12 +1,12 @@
 """The instrument: one attempt's HTTP/1.1 conversation under one deadline, every phase accounted."""
 
 import asyncio
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from exporter.contracts import Reply, Response
-from exporter.model.endpoint import Endpoint, SigV4
+from exporter.model.endpoint import Endpoint, Obtained, SigV4
 from exporter.model.failure import Failure, Reason
 from exporter.model.observation import Measurement
 from exporter.model.stream import TokenEvent
@@ -270,12 +270,25 @@ class HttpExchange:
     def _made_by(self) -> object:
         return (self._endpoint, self._dialler.context_of(self._endpoint), frozenset(self._hidden))
 
-    async def _send(
+    def _send(
         self, method: str, path: str, headers: _Headers, body: bytes | None, until: float, streaming: bool
-    ) -> Answer:
+    ) -> Awaitable[Answer]:
         settings = self._outgoing.deferred
         if settings is None:
-            return await self._ask(method, path, headers, body, until, streaming)
+            return self._ask(method, path, headers, body, until, streaming)
+        return self._ask_obtained(settings, method, path, headers, body, until, streaming)
+
+    async def _ask_obtained(
+        self,
+        settings: Obtained,
+        method: str,
+        path: str,
+        headers: _Headers,
+        body: bytes | None,
+        until: float,
+        streaming: bool,
+    ) -> Answer:
+        """Ask with a credential that has to be obtained first, and once more where it turns out to be too old."""
         asked = self._outgoing.asked(method, path, headers, body, self._hidden)
         mark = self._account.mark()
         credential = await self._credentials.obtain(settings, asked, until)

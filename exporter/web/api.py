@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from exporter.ledger import ProbeRecord, Replicas, TargetRecord
 from exporter.model.cost import Balance
 from exporter.model.result import Past
-from exporter.web import replicas
+from exporter.web import drift, replicas
 from exporter.web.connection import patience
 from exporter.web.doors import Doors
 from exporter.web.selection import select, wanted
@@ -88,6 +88,7 @@ def target(record: TargetRecord, group: Replicas | None = None, *, recent: bool 
         "since": stamp(record.since),
         "info": dict(record.info),
         "metadata": {name: number if math.isfinite(number) else None for name, number in record.facts.items()},
+        "metadata_changes": dict(record.metadata_changes),
         "certificate_not_after": stamp(record.certificate_not_after),
         "maintenance_until": stamp(record.rests_until),
         "budget": budget(record.balance),
@@ -125,6 +126,7 @@ def _probe(name: str, probe: ProbeRecord, *, recent: bool) -> dict[str, Any]:
         "duration_seconds": probe.last_duration,
         "phase_seconds": dict(probe.phases),
         "server_seconds": dict(probe.server_seconds),
+        "drift": drift.values(probe),
         "ttft_seconds": dict(stream.ttft) if stream else {},
         "stream_outcome": stream.outcome if stream else None,
         "output_tokens_per_second": probe.tokens_per_second,

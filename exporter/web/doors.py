@@ -1,10 +1,10 @@
 """What the app hands over: everything the HTTP side may read or ask for."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from exporter.ledger import Ledger
+from exporter.ledger import Ledger, TargetRecord
 from exporter.metrics.exposition import Exposition
 from exporter.model.job import Job
 from exporter.model.maintenance import Announced, Wish
@@ -45,6 +45,8 @@ class Doors:
     - `resolve(host)`: the addresses of a name, in the order to try; raises `Failure` or OSError.
     - `run(job)`: one run at once, outside schedule and ledger, bounded by the job's own schedule; never raises for
       what a target did.
+    - `gate(query, records)`: whether what the parameters of a request select is good, judged by these records: the
+      status of the answer and its JSON text.
     - `announced()`: the maintenances that were announced and go on; `announce(wish)` lets one begin, None when there
       are too many; `withdraw(id)` ends one, False when there is none of that id.
     """
@@ -63,3 +65,4 @@ class Doors:
     announced: Callable[[], Sequence[Announced]]
     announce: Callable[[Wish], Announced | None]
     withdraw: Callable[[str], bool]
+    gate: Callable[[Sequence[tuple[str, str]], AsyncIterable[TargetRecord]], Awaitable[tuple[int, str]]]

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from exporter.ledger import Ledger, Replicas, TargetRecord
-from exporter.ledger.replicas import Majority, Standing, differs, majority
+from exporter.ledger.replicas import Majority, Standing, differs, majority, standing
 from exporter.model.state import State
 from exporter.web.words import STATES
 
@@ -22,7 +22,7 @@ def oddity(record: TargetRecord, group: Replicas | None) -> str:
         return ""
     standings = group.standings()
     most = majority(standings)
-    own = Standing(record.target.address, record.state, record.info.get("model_version", ""))
+    own = standing(record)
     return _why(own, most, group) if differs(own, most) else ""
 
 

@@ -9,7 +9,7 @@ from exporter.model.cost import Balance
 from exporter.model.failure import Status
 from exporter.model.state import State
 from exporter.model.stream import Channel
-from exporter.web import replicas
+from exporter.web import drift, replicas
 from exporter.web.words import REASONS, STATES, age, latency, stamp
 
 #: A certificate is mentioned when it ends within this time, in seconds.
@@ -123,6 +123,7 @@ def _notes(record: TargetRecord, now: float, group: Replicas | None) -> Iterator
     if record.state is State.HEALTHY and not record.verdict.verified:
         asked = any(probe.job.canary for probe in record.probes.values())
         yield "no real request has confirmed it lately" if asked else "cheap checks only, no real request is made"
+    yield from drift.notes(record)
     if record.rests_until is not None:
         yield f"in maintenance for {age(max(0.0, record.rests_until - now))} more: nothing is asked, the state stays"
     if record.balance is not None:

@@ -14,6 +14,7 @@ from exporter.model.state import State
 from exporter.web import replicas, words
 from exporter.web.api import Api
 from exporter.web.doors import Doors
+from exporter.web.gate import GateDoor
 from exporter.web.headers import harden, same_origin
 from exporter.web.maintenance import Announcements
 from exporter.web.on_demand import OnDemandProbe
@@ -36,7 +37,7 @@ def make_app(doors: Doors, *, route_prefix: str = "", external_url: str = "") ->
     """
     prefix = "/" + route_prefix.strip("/") if route_prefix.strip("/") else ""
     probe, page, api = OnDemandProbe(doors), StatusPage(doors), Api(doors)
-    small, announcements = _Handlers(doors, external_url), Announcements(doors, external_url)
+    small, announcements, gate = _Handlers(doors, external_url), Announcements(doors, external_url), GateDoor(doors)
     app = web.Application(middlewares=[_guard(doors)], handler_args={"access_log": None})
     app.on_response_prepare.append(_harden)
     app.router.add_get(f"{prefix}/", page.get)
@@ -49,6 +50,8 @@ def make_app(doors: Doors, *, route_prefix: str = "", external_url: str = "") ->
     app.router.add_get(f"{prefix}/ready/{{target:.+}}", small.target_ready)
     app.router.add_get(f"{prefix}/api/v1/targets", api.targets)
     app.router.add_get(f"{prefix}/api/v1/targets/{{target:.+}}", api.target)
+    app.router.add_get(f"{prefix}/api/v1/gate", gate.get)
+    app.router.add_post(f"{prefix}/api/v1/gate", gate.get)
     app.router.add_get(f"{prefix}/api/v1/maintenance", announcements.get)
     app.router.add_post(f"{prefix}/api/v1/maintenance", announcements.announce)
     app.router.add_delete(f"{prefix}/api/v1/maintenance/{{id}}", announcements.withdraw)

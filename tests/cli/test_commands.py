@@ -158,17 +158,17 @@ def config(urls: dict[str, str], tmp_path: Path) -> Path:
 async def test_wait_until_good(config: Path) -> None:
     ended = await run("wait", "--config", config, "--select", "mood=well", "--consecutive", "3", "--json")
     assert ended.code == 0, ended.err
-    assert json.loads(ended.out) == {"ready": True, "blocking": []}
+    assert json.loads(ended.out) == {"ready": True, "targets": 1, "blocking": []}
     assert not ended.err
 
 
 async def test_wait_gives_up(config: Path) -> None:
-    ended = await run("wait", "--config", config, "--timeout", "1s")
+    ended = await run("wait", "--config", config, "--timeout", "4s")
     assert ended.code == 1
     lines = ended.out.splitlines()
     assert lines[0].startswith("not good: 1 of 2 targets, after ")
     assert lines[1].split() == ["TARGET", "STATE", "GOOD", "RUNS", "REASON", "DETAIL"]
-    assert lines[2].split()[:4] == ["busy", "saturated", "0/1", "rate_limited"]
+    assert lines[2].split()[:4] == ["busy", "saturated", "0/3", "rate_limited"]
 
 
 async def test_wait_for_nothing_is_wrong_usage(config: Path) -> None:
@@ -177,6 +177,25 @@ async def test_wait_for_nothing_is_wrong_usage(config: Path) -> None:
     said = " ".join(ended.err.split())
     assert "No target is selected by mood=gone: in this config mood is busy, well." in said
     assert "model, mood, protocol, target" in said
+
+
+async def test_wait_for_a_golden_set_that_nobody_has_is_wrong_usage(config: Path) -> None:
+    ended = await run("wait", "--config", config, "--select", "mood=well", "--evaluate")
+    assert ended.code == 2
+    assert "no target that is selected has a probe of kind evaluate" in ended.err
+
+
+async def test_wait_for_a_version_that_is_not_served(urls: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "models.yml"
+    probes = {"health": {"interval": "300ms"}}
+    target = {"name": "fraud", "url": urls["fraud"], "protocol": "open_inference", "model": "fraud", "probes": probes}
+    path.write_text(yaml.safe_dump({"targets": [target]}))
+    ended = await run("wait", "--config", path, "--version", "77", "--timeout", "2s", "--json")
+    assert ended.code == 1, ended.err
+    told = json.loads(ended.out)
+    (blocking,) = told["blocking"]
+    assert (told["ready"], told["targets"], blocking["reason"], blocking["want"]) == (False, 1, "version", 3)
+    assert blocking["detail"] == f"it serves version {blocking['version']}, wanted is 77"
 
 
 async def test_wait_with_a_wrong_config_is_exit_code_2(tmp_path: Path) -> None:

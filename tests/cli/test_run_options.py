@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from exporter import app, log
+from exporter import app, log, process
 from exporter.config.problems import ConfigError, Problem
 
 Invoke = Callable[..., Result]
@@ -22,7 +22,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         seen.append(options)
         return 0
 
-    monkeypatch.setattr(app, "run_blocking", run_blocking)
+    monkeypatch.setattr(process, "run_blocking", run_blocking)
     monkeypatch.setattr(log, "configure", lambda *args: seen.append(args))
     return seen
 
@@ -153,7 +153,7 @@ def test_problems_of_the_config_are_told_one_a_line(
     def refuse(_: app.Options) -> int:
         raise ConfigError(problems)
 
-    monkeypatch.setattr(app, "run_blocking", refuse)
+    monkeypatch.setattr(process, "run_blocking", refuse)
     result = invoke(["run", "--config", "a.yml"])
     assert result.exit_code == 2
     assert result.stderr.splitlines() == ["a.yml:3:5: targets[0].url: is missing", "a.yml:9:1: is not YAML"]
@@ -172,7 +172,7 @@ def test_an_address_that_is_taken_is_exit_code_1(
     def refuse(_: app.Options) -> int:
         raise app.CannotListen("cannot listen on *:10838: address already in use")
 
-    monkeypatch.setattr(app, "run_blocking", refuse)
+    monkeypatch.setattr(process, "run_blocking", refuse)
     result = invoke(["run", "--target", "http://x:1"])
     assert result.exit_code == 1
     assert "cannot listen on *:10838" in result.stderr

@@ -96,7 +96,13 @@ async def test_the_demo_is_live() -> None:
 async def test_wait_shows_how_far_it_is(stage: Stage, tmp_path: Path) -> None:
     path = tmp_path / "models.yml"
     targets = [
-        {"name": name, "url": url, "protocol": "openai", "model": "tiny-llama", "probes": {"ready": {"interval": "1s"}}}
+        {
+            "name": name,
+            "url": url,
+            "protocol": "openai",
+            "model": "tiny-llama",
+            "probes": {"ready": {"interval": "200ms"}},
+        }
         for name, url in stage.urls.items()
     ]
     path.write_text(yaml.safe_dump({"targets": targets}))

@@ -66,6 +66,9 @@ def test_init(invoke: Invoke, args: list[str], said: str) -> None:
         (["--config", "a.yml", "--select", "=x"], "Invalid value for '--select'"),
         (["--config", "a.yml", "--timeout", "0"], "'0' is no time at all; allowed: a duration above 0"),
         (["--config", "a.yml", "--consecutive", "0"], "Invalid value for '--consecutive'"),
+        (["--config", "a.yml", "--min-addresses", "0"], "Invalid value for '--min-addresses'"),
+        (["--config", "a.yml", "--max-duration", "2"], "'2' is not a duration; allowed: such as 500ms, 15s or 1m30s"),
+        (["--config", "a.yml", "--max-ttft", "0"], "'0' is no time at all; allowed: a duration above 0"),
     ],
 )
 def test_wait(invoke: Invoke, args: list[str], said: str) -> None:

@@ -21,17 +21,19 @@ async def test_a_model_that_sleeps_holds_it_up_with_a_hint(tmp_path: Path, capsy
         path.write_text(yaml.safe_dump({"targets": [target]}))
         told = []
         verdict = await once.wait(
-            app.Options(config=(path,), listen=(), reload_interval=0.0, shutdown_grace=0.0),
-            timeout=2.0,
+            app.Options(config=(path,)),
+            timeout=1.0,
             on_update=told.append,
         )
         assert server.woken == 0
     (blocking,) = json.loads(json.dumps(verdict.as_json()))["blocking"]
+    assert blocking.pop("detail").startswith("stream does not run: its model sleeps")
     assert blocking == {
-        "target": "t", "state": "healthy", "reason": "asleep", "have": 0, "want": 1, "hint": "wake: true",
+        "target": "t", "state": "healthy", "reason": "asleep", "have": 0, "want": 3, "version": None,
+        "hint": "wake: true",
     }  # fmt: skip
     assert told
-    _tell(verdict, 2.0)
+    _tell(verdict, 1.0)
     said = " ".join(capsys.readouterr().out.split())
-    assert "0/1 asleep stream does not run: its model sleeps or is not loaded" in said
+    assert "0/3 asleep stream does not run: its model sleeps or is not loaded" in said
     assert "(try `wake: true`)" in said

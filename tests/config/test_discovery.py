@@ -1,17 +1,21 @@
 """Entries of `discovery` as jobs, and the roster of all jobs there should be."""
 
 import asyncio
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from exporter.config import build, loader
 from exporter.config.catalogue import offering
+from exporter.config.listed import Listed
 from exporter.config.roster import Roster, shard_of
 from exporter.config.sources import Source, sources
 from exporter.contracts import Found
+from exporter.discovery.groups import entries as entries_of
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Job, Kind
 from exporter.model.observation import Detection
@@ -28,6 +32,7 @@ def source(catalogue: dict[str, Any] | None = None, modules: dict[str, Any] | No
     block = {key: value for key, value in block.items() if value is not None}
     values = {"discovery": [{"catalogue": block, **entry}], "modules": modules or {}}
     (made,) = sources(loader.load_values(values, name="values").file)
+    assert isinstance(made, Source)
     return made
 
 
@@ -255,7 +260,7 @@ ENTRY = {"discovery": [{"catalogue": {"url": "http://h:8000", "protocol": "opena
 
 
 def test_a_name_is_looked_up_once_for_all_its_targets() -> None:
-    found = roster(GROUP | ENTRY).discoverers(None, None)  # type: ignore[arg-type]
+    found = roster(GROUP | ENTRY).discoverers(None, None, None)  # type: ignore[arg-type]
     assert [each.source for each in found] == ["dns:m", "gw"]
 
 
@@ -309,7 +314,7 @@ def test_shards_share_what_was_found_and_keep_replicas_together() -> None:
 def test_a_shard_looks_up_only_what_it_watches() -> None:
     hosts = {"targets": [{"name": f"t{n}", "url": f"http://h{n}", "replicas": "dns"} for n in range(12)]}
     asked = [
-        [each.source for each in roster(hosts, (index, 3)).discoverers(None, None)]  # type: ignore[arg-type]
+        [each.source for each in roster(hosts, (index, 3)).discoverers(None, None, None)]  # type: ignore[arg-type]
         for index in range(3)
     ]
     assert sorted(name for part in asked for name in part) == sorted(f"dns:h{n}" for n in range(12))
@@ -321,8 +326,11 @@ def test_the_configs_of_the_page_are_good(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("x")
     token.chmod(0o600)
-    blocks = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 2
+    lists, blocks = [], []
+    for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL):
+        (lists if block.startswith("- targets") else blocks).append(block)
+    assert (len(lists), len(blocks)) == (1, 4)
+    assert all(entries_of(yaml.safe_load(text), {}) for text in lists)
     for number, block in enumerate(blocks):
         text = block.replace("/run/secrets/token", str(token))
         if "module: chat" in text:
@@ -330,3 +338,64 @@ def test_the_configs_of_the_page_are_good(tmp_path: Path) -> None:
         made = loaded(tmp_path, text, f"page{number}.yaml")
         assert made.warnings == []
         assert sources(made.file) or build.build(made.file).replicas
+
+
+def listed(values: dict[str, Any], **blocks: Any) -> Listed:
+    """The source of an entry that reads files."""
+    entry = {"file": {"paths": ["targets.yml"]}, **values}
+    (made,) = sources(loader.load_values({"discovery": [entry], **blocks}, name="values").file)
+    assert isinstance(made, Listed)
+    return made
+
+
+def entries(*found: dict[str, str]) -> Found:
+    return Found(tuple(labels.get("__target__", labels["__address__"]) for labels in found), entries=found)
+
+
+def test_labels_decide_what_a_listed_target_is() -> None:
+    found = entries(
+        {"__address__": "a:1", "team": "y", "job": "j", "instance": "i", "__x__": "z"},
+        {"__address__": "https://b/v1", "__target__": "bee", "__model__": "m", "__path__": "/not/this"},
+        {"__address__": "c:3", "__scheme__": "grpc", "__protocol__": "grpc_health", "__module__": "other"},
+        {"__address__": "d", "__path__": "deep"},
+    )
+    (module,) = CHAT.values()
+    made = listed({"labels": {"team": "x", "env": "prod"}, "module": "chat", "name": "list"},
+                  modules={"chat": module, "other": {}})  # fmt: skip
+    targets = {job.target.name: job.target for job in made.jobs(found)}
+    assert made.name == "list"
+    assert {name: target.endpoint.url for name, target in targets.items()} == {
+        "a:1": "http://a:1", "bee": "https://b/v1", "c:3": "grpc://c:3", "d:80/deep": "http://d/deep",
+    }  # fmt: skip
+    assert targets["a:1"].labels == {"team": "y", "env": "prod"}
+    assert (targets["bee"].model, targets["bee"].protocol) == ("m", "openai")
+    assert targets["c:3"].protocol == "grpc_health"
+
+
+async def test_listed_targets_are_checked_before_they_count(tmp_path: Path) -> None:
+    path = tmp_path / "targets.json"
+    path.write_text(json.dumps([
+        {"targets": ["good:1"]},
+        {"targets": ["no url"], "labels": {"__target__": "first"}},
+        {"targets": ["b:2"], "labels": {"model": "m"}},
+        {"targets": ["c:3"], "labels": {"__module__": "none"}},
+        {"targets": ["d:4"], "labels": {"__protocol__": "opnai"}},
+    ]))  # fmt: skip
+    made = listed({"file": {"paths": [str(path)]}})
+    found = await made.discoverer(None, None).find()  # type: ignore[arg-type]
+    assert found.names == ("good:1",)
+    assert found.failure is not None
+    assert found.failure.detail == (
+        "'first' can be no target: url: the url holds a space; write it percent-encoded; "
+        "'b:2' can be no target: labels.model: reserved label name: model-exporter or Prometheus sets it; choose "
+        "another; 'c:3' can be no target: module: unknown module 'none'; no modules are configured; and 1 more"
+    )
+
+
+def test_a_list_that_did_not_change_makes_no_new_jobs() -> None:
+    made = listed({})
+    (job, *_), (same, *_) = made.jobs(entries({"__address__": "a"})), made.jobs(entries({"__address__": "a"}))
+    assert job is same
+    (other, *_) = made.jobs(entries({"__address__": "a", "team": "x"}))
+    assert other.target.labels == {"team": "x"}
+    assert other.fingerprint == job.fingerprint, "labels of a target are outside it"

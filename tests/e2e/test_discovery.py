@@ -299,3 +299,94 @@ def test_a_name_is_every_address_it_has(tmp_path: Path, serve: Callable[..., Rep
         )  # fmt: skip
         assert scrape.value("model_exporter_discovery_failures_total", source="dns:localhost") == 0
         assert scrape.value("model_probe_replicas", target="g", state="healthy") == 1
+
+
+def lists(folder: Path, fake: Fake) -> dict[str, Any]:
+    return {
+        "defaults": QUICK,
+        "modules": {"chat": {"protocol": "openai", "probes": {"health": {}}}},
+        "discovery": [
+            {
+                "file": {"paths": [str(folder / "*.yml")], "interval": "200ms"}, "name": "list", "module": "chat",
+                "relabel_configs": [
+                    {"source_labels": ["served"], "target_label": "__model__"},
+                    {"source_labels": ["served"], "target_label": "__target__"},
+                    {"action": "labeldrop", "regex": "served"},
+                ],
+            }
+        ],
+    }  # fmt: skip
+
+
+def test_targets_of_files_follow_a_config_map_as_kubelet_swaps_it(tmp_path: Path, fake: Fake) -> None:
+    """A ConfigMap is a folder of links through a link `..data` that is swapped at once."""
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+
+    def publish(version: int, *models: str) -> None:
+        folder = mounted / f"..{version}"
+        folder.mkdir()
+        groups = [{"targets": [fake.url], "labels": {"served": model, "team": "chat"}} for model in models]
+        (folder / "chat.yml").write_text(json.dumps(groups))
+        (mounted / "..new").symlink_to(folder.name)
+        (mounted / "..new").rename(mounted / "..data")
+
+    publish(1, "llama")
+    (mounted / "chat.yml").symlink_to("..data/chat.yml")
+    with Daemon(tmp_path, lists(mounted, fake)) as daemon:
+        before = daemon.until_state("llama", "healthy", within=20)
+        assert dict(before.labels("model_probe_up")) == {"target": "llama", "model": "llama", "team": "chat"}
+        publish(2, "llama", "gpt")
+        until_targets(daemon, "llama", "gpt")
+        publish(3, "llama")
+        after = until_targets(daemon, "llama")
+        assert after.value("model_exporter_targets", source="list") == 1
+        assert after.value("model_exporter_discovery_failures_total", source="list") == 0
+        runs = [one.value("model_probe_runs_total", target="llama", probe="health") or 0 for one in (before, after)]
+        assert 0 < runs[0] <= runs[1], "the unchanged target's counters began again"
+
+
+def test_a_list_that_breaks_keeps_its_targets_and_says_so(tmp_path: Path, fake: Fake) -> None:
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    (folder / "a.yml").write_text(json.dumps([{"targets": [fake.url], "labels": {"served": "llama"}}]))
+    with Daemon(tmp_path, lists(folder, fake)) as daemon:
+        until_targets(daemon, "llama")
+        (folder / "a.yml").write_text("- targets: [")
+        (folder / "b.yml").write_text(json.dumps([{"targets": [fake.url], "labels": {"served": "gpt"}}]))
+        scrape = until_targets(daemon, "llama", "gpt")
+        assert (scrape.value("model_exporter_discovery_failures_total", source="list") or 0) >= 1
+        (folder / "a.yml").write_text("[]")
+        until_targets(daemon, "gpt")
+        told = [event for event in daemon.events() if event["msg"].startswith("discovery failed")]
+        assert len(told) == 1, "once, however often it is read"
+        assert "a.yml: line " in told[0]["detail"]
+
+
+def test_targets_of_a_server_of_lists(tmp_path: Path, fake: Fake) -> None:
+    """Lists come with a credential; while there is none to be had, what is known stays."""
+    served = [
+        json.dumps([{"targets": [fake.url], "labels": {"__model__": "llama", "__target__": "llama", "zone": "eu"}}])
+    ]
+
+    def answer(request: Request) -> Reply:
+        return (200, served[0], JSON) if request.headers.get("authorization") == "Bearer t0ken" else (401, "", JSON)
+
+    with Fake(answer) as lists_server:
+        http = {"url": f"{lists_server.url}/sd", "interval": "200ms", "auth": {"bearer": "t0ken"}}
+        config = {
+            "defaults": QUICK,
+            "modules": {"chat": {"protocol": "openai", "probes": {"health": {}}}},
+            "discovery": [{"http": http, "name": "list", "module": "chat", "labels": {"team": "chat"}}],
+        }
+        with Daemon(tmp_path, config) as daemon:
+            scrape = daemon.until_state("llama", "healthy", within=20)
+            assert dict(scrape.labels("model_probe_up")) == {
+                "target": "llama", "model": "llama", "team": "chat", "zone": "eu",
+            }  # fmt: skip
+            served[0] = "<html>"
+            failures = "model_exporter_discovery_failures_total"
+            until("a failure", lambda: (daemon.scrape().value(failures, source="list") or 0) > 0, within=20)
+            assert targets(daemon.scrape()) == {"llama"}
+            served[0] = "[]"
+            until_targets(daemon)

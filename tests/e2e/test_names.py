@@ -13,6 +13,7 @@ from exporter import once
 from exporter.app import USER_AGENT, Daemon, Options
 from exporter.discovery import dns
 from exporter.model.state import State
+from exporter.rollout.wait import Terms
 from exporter.transport import Resolver, Transport
 from tests.support.ports import free_port
 
@@ -168,7 +169,7 @@ async def test_waiting_waits_until_every_address_is_known_and_good(
             names.addresses = ["127.0.0.1", "127.0.0.2"]
 
     options = config(tmp_path, port)
-    verdict = await once.wait(options, select=[("target", "g")], timeout=20, on_update=look)
+    verdict = await once.wait(options, Terms(select=(("target", "g"),)), timeout=20, on_update=look)
     assert verdict.ready
     assert "g: what is there was not found yet" in seen[0]
     assert {standing.target for standing in verdict.standings} == {f"g@127.0.0.1:{port}", f"g@127.0.0.2:{port}"}

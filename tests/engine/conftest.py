@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from exporter.contracts import AskMany
 from exporter.engine import Engine, Limits
 from exporter.ledger import Ledger
 from exporter.model.cost import ONE_REQUEST, Allowance, Cost
@@ -190,7 +191,13 @@ class World:
         self.complaints: list[dict[str, Any]] = []
         self.loop.set_exception_handler(lambda _, context: self.complaints.append(context))
 
-    def make(self, limits: Limits = Limits(), *, windows: bool = True) -> Engine:  # noqa: B008
+    def make(
+        self,
+        limits: Limits = Limits(),  # noqa: B008
+        *,
+        windows: bool = True,
+        ask_many: AskMany | None = None,
+    ) -> Engine:
         self.engine = Engine(
             ledger=self.ledger,
             open_exchange=self.open,
@@ -202,6 +209,7 @@ class World:
             sleep=asyncio.sleep,
             random=lambda: self.dice,
             windows=windows,
+            ask_many=ask_many,
         )
         return self.engine
 
@@ -250,6 +258,7 @@ class World:
         maintenance: tuple[Window, ...] = (),
         within: Within | None = None,
         capability: str = "",
+        evaluation: Any = None,
     ) -> Job:
         kind = kind or Kind(probe)
         return Job(
@@ -269,6 +278,7 @@ class World:
             cost=cost,
             within=within,
             capability=capability,
+            evaluation=evaluation,
         )  # fmt: skip
 
     def start(self, *jobs: Job) -> None:
@@ -286,6 +296,14 @@ class World:
             return True
 
         return self.loop.run_until_complete(pull())
+
+    def ask(self, target: str, probe: str) -> bool:
+        """As `pull`, of one probe."""
+
+        async def ask() -> bool:
+            return self.engine.ask(target, probe)
+
+        return self.loop.run_until_complete(ask())
 
     def advance(self, seconds: float) -> None:
         self.loop.run_until_complete(asyncio.sleep(seconds))

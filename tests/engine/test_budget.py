@@ -1,11 +1,11 @@
 """Budgets by themselves: what is reserved, charged and left, whatever the order of things."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from exporter.engine.budget import Budgets, Hold
 from exporter.model.cost import NOTHING, Allowance, Balance, Cost
@@ -188,61 +188,60 @@ def test_one_after_the_other_at_most_one_run_goes_over(limit: int, runs: list[tu
     assert spent <= limit + dearest
 
 
-class Interleaved(RuleBasedStateMachine):
-    """Reservations, ends, cancellations, reloads and the clock in any order; no run uses more than its worst case."""
-
-    holds = Bundle("holds")
-
-    @initialize(each=st.integers(1, 300), overall=st.integers(1, 600), count=st.integers(1, 20))
-    def begin(self, each: int, overall: int, count: int) -> None:
-        self.till = Till()
-        self.limits = {"a": Allowance(each, count, HOUR), "": Allowance(overall, None, DAY)}
-        self.charged: dict[tuple[str, int], Cost] = {}
-        self.till.take(self.limits[""], a=self.limits["a"])
-
-    def _window(self, title: str) -> tuple[str, int]:
-        return title, int(self.till.now // self.limits[title].per)
-
-    @rule(target=holds, title=st.sampled_from("ab"), cost=st.integers(0, 200))
-    def reserve(self, title: str, cost: int) -> tuple[str, Hold | None]:
-        return title, self.till.budgets.reserve(title, Cost(cost))
-
-    @rule(hold=consumes(holds), share=st.floats(0, 1), sent=st.booleans())
-    def settle(self, hold: tuple[str, Hold | None], share: float, sent: bool) -> None:
-        title, held = hold
-        if held is None:
-            return
-        used = Cost(int(held.cost.tokens * share), held.cost.requests) if sent else NOTHING
-        self.till.budgets.settle(held, used)
-        for name in {title, ""} & self.limits.keys():
-            key = self._window(name)
-            self.charged[key] = self.charged.get(key, NOTHING) + used
-
-    @rule(seconds=st.floats(0, 2 * HOUR))
-    def wait(self, seconds: float) -> None:
-        self.till.now += seconds
-
-    @rule()
-    def look(self) -> None:
-        assert self.till.budgets.roll(self.till.now) > self.till.now
-
-    @rule()
-    def reload(self) -> None:
-        self.till.take(self.limits[""], a=self.limits["a"])
-
-    @invariant()
-    def never_over(self) -> None:
-        for (title, _), spent in getattr(self, "charged", {}).items():
-            assert self.limits[title].covers(spent)
-
-    @invariant()
-    def never_negative(self) -> None:
-        for budget in self.till.budgets._budgets():
-            assert min(budget.held.tokens, budget.held.requests, budget.spent.tokens, budget.spent.requests) >= 0
-            assert budget.allowance.covers(budget.held + budget.spent)
-        for balance in self.till.told.values():
-            assert balance is not None
-            assert all(left is None or left >= 0 for left in (balance.remaining_tokens, balance.remaining_requests))
+COSTS = st.integers(0, 60)
+#: What may happen: a run is admitted, or it is not; one of those under way ends, with a share of its worst case used or
+#: (None) nothing asked; time goes by; the config is read again.
+STEPS = st.one_of(
+    st.tuples(st.just("reserve"), st.sampled_from("ab"), COSTS),
+    st.tuples(st.just("reserve"), st.sampled_from("ab"), COSTS),
+    st.tuples(st.just("settle"), st.integers(0, 20), st.none() | st.floats(0.5, 1)),
+    st.tuples(st.just("settle"), st.integers(0, 20), st.none() | st.floats(0.5, 1)),
+    st.tuples(st.just("wait"), st.sampled_from([1.0, 600.0, HOUR]), st.none()),
+    st.tuples(st.just("reload"), st.none(), st.none()),
+)
 
 
-TestInterleaved = Interleaved.TestCase
+def adds_up(till: Till) -> None:
+    """What is reserved and what was charged is within each budget, and what is told of it too."""
+    for budget in till.budgets._budgets():
+        assert min(budget.held.tokens, budget.held.requests, budget.spent.tokens, budget.spent.requests) >= 0
+        assert budget.allowance.covers(budget.held + budget.spent)
+    for balance in till.told.values():
+        assert balance is not None
+        assert all(left is None or left >= 0 for left in (balance.remaining_tokens, balance.remaining_requests))
+
+
+@given(
+    each=st.integers(1, 150),
+    overall=st.integers(1, 200),
+    count=st.integers(1, 6),
+    steps=st.lists(STEPS, min_size=20, max_size=80),
+)
+def test_no_order_of_things_spends_more_than_a_budget(each: int, overall: int, count: int, steps: list[Any]) -> None:
+    """`a` has a budget of its own and `b` has none, and both share one; no run uses more than its worst case."""
+    till, under_way, charged = Till(), list[tuple[str, Hold]](), dict[tuple[str, int], Cost]()
+    limits = {"a": Allowance(each, count, HOUR), "": Allowance(overall, None, DAY)}
+    till.take(limits[""], a=limits["a"])
+    for step, one, other in steps:
+        if step == "reserve":
+            hold = till.budgets.reserve(one, Cost(other))
+            under_way += [] if hold is None else [(one, hold)]
+        elif step == "settle" and under_way:
+            title, hold = under_way.pop(one % len(under_way))
+            used = NOTHING if other is None else Cost(int(hold.cost.tokens * other), 1)
+            till.budgets.settle(hold, used)
+            for name in {title, ""} & limits.keys():
+                window = name, int(till.now // limits[name].per)
+                charged[window] = charged.get(window, NOTHING) + used
+        elif step == "wait":
+            till.now += one
+            assert till.budgets.roll(till.now) > till.now
+        elif step == "reload":
+            till.take(limits[""], a=limits["a"])
+        for (name, _), spent in charged.items():
+            assert spent.tokens <= (limits[name].tokens or 0), "never over"
+            assert name == "" or spent.requests <= count
+        adds_up(till)
+    for _, hold in under_way:
+        till.budgets.settle(hold, NOTHING)
+    assert all(budget.held == NOTHING for budget in till.budgets._budgets()), "nothing stays reserved"

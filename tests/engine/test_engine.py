@@ -292,6 +292,19 @@ def test_pull_by_name(world):
     assert Counter(name for _, name in server.runs) == {"health": 1, "ready": 1}
 
 
+def test_one_probe_can_be_asked_for_and_is_never_asked_twice_for_that(world):
+    """A run that is under way is soon enough: what waits at a gate would double the work of a long one."""
+    server = world.server(health=world.ok(), ready=world.ok(), infer=world.ok(latency=3.0))
+    quiet(world, server, "health", "ready", "infer")
+    assert world.ask("t", "infer")
+    world.advance(1)
+    assert world.ask("t", "infer")
+    world.advance(10)
+    assert Counter(name for _, name in server.runs) == {"infer": 1}
+    assert not world.ask("t", "stream")
+    assert not world.ask("nobody", "infer")
+
+
 # --- expiry -----------------------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Host first, then global; two lanes; first come, first served."""
+"""Host first, then global; three lanes; first come, first served."""
 
 import pytest
 from hypothesis import given
@@ -9,8 +9,8 @@ from exporter.ledger import Own
 
 
 class Guest(Ticket):
-    def __init__(self, host="h", *, slow=False):
-        super().__init__(host, slow=slow)
+    def __init__(self, host="h", *, slow=False, behind=False):
+        super().__init__(host, slow=slow, behind=behind)
         self.grants = 0
 
     def granted(self):
@@ -131,7 +131,36 @@ def test_larger_limits_let_more_in_and_smaller_ones_interrupt_nobody(own):
     assert own.slots == 1
 
 
-moves = st.lists(st.tuples(st.integers(0, 11), st.sampled_from("abc"), st.booleans()), max_size=80)
+def test_whoever_stands_behind_goes_when_nobody_else_may(own):
+    slots = Slots(Limits(1, 8), own)
+    first, behind, slow, fast = ask(slots, Guest("a"), Guest("b", behind=True), Guest("c", slow=True), Guest("d"))
+    slots.leave(first)
+    assert (slow.inside, fast.inside, behind.inside) == (True, False, False)
+    slots.leave(slow)
+    assert (fast.inside, behind.inside) == (True, False)
+    slots.leave(fast)
+    assert behind.inside
+
+
+def test_those_behind_leave_half_of_the_slots_free(own):
+    slots = Slots(Limits(8, 4), own)
+    behind = ask(slots, *(Guest("a", behind=True) for _ in range(4)))
+    assert [guest.inside for guest in behind] == [True, True, False, False]
+    assert all(guest.inside for guest in ask(slots, Guest("a"), Guest("a", slow=True)))
+    slots.leave(behind[0])
+    assert behind[2].inside
+
+
+def test_those_behind_take_no_place_in_the_slow_lane(own):
+    slots = Slots(Limits(2, 8), own)
+    behind, slow = ask(slots, Guest("a", slow=True, behind=True), Guest("b", slow=True))
+    assert behind.inside
+    assert slow.inside
+
+
+moves = st.lists(
+    st.tuples(st.integers(0, 11), st.sampled_from("abc"), st.sampled_from(["fast", "slow", "behind"])), max_size=80
+)
 
 
 @given(moves=moves, concurrency=st.integers(1, 5), per_host=st.integers(1, 3))
@@ -139,19 +168,29 @@ def test_limits_hold_and_nobody_waits_beside_a_free_slot(moves, concurrency, per
     own = Own()
     slots = Slots(Limits(concurrency, per_host), own)
     guests = {}
-    for who, host, slow in moves:
+    for who, host, lane in moves:
+        before = {guest: guest.stage for guest in guests.values()}
         if who in guests:
             slots.leave(guests.pop(who))
         else:
-            guests[who] = Guest(host, slow=slow)
+            guests[who] = Guest(host, slow=lane == "slow", behind=lane == "behind")
             slots.ask(guests[who])
         inside = [guest for guest in guests.values() if guest.inside]
         assert len(inside) <= concurrency
         assert sum(guest.slow for guest in inside) <= max(1, concurrency // 2)
+        assert sum(guest.behind for guest in inside) <= max(1, concurrency // 2)
         for name in "abc":
             assert sum(guest.host == name for guest in inside) <= per_host
+            assert sum(guest.host == name for guest in inside if guest.behind) <= max(1, per_host // 2)
+        for guest in [guest for guest in guests.values() if guest.behind and before.get(guest) is not guest.stage]:
+            # It moved on: nobody stood there who may always go first.
+            waiting = [each for each in guests.values() if not (each.slow or each.behind)]
+            if guest.stage is Stage.IN:
+                assert not any(each.stage is Stage.GLOBAL for each in waiting)
+            if guest.stage is not Stage.HOST and before.get(guest) is not Stage.GLOBAL:
+                assert not any(each.stage is Stage.HOST and each.host == guest.host for each in waiting)
         assert (own.in_flight, own.in_flight + own.waiting) == (len(inside), len(guests))
-        fast = [guest for guest in guests.values() if not guest.slow and not guest.inside]
+        fast = [guest for guest in guests.values() if not (guest.slow or guest.behind or guest.inside)]
         if len(inside) < concurrency:
             held = {
                 name: sum(g.stage in (Stage.IN, Stage.GLOBAL) and g.host == name for g in guests.values())

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from exporter.engine.table import Case, Signs, Standing, decide
 from exporter.model.failure import Evidence
@@ -11,8 +12,22 @@ from exporter.model.state import State
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "states.md").read_text()
-#: Alerts about a target, or about what is thought of targets while nobody looks.
-RUNBOOKS = [path for path in sorted((DOCS / "runbooks").glob("*.md")) if path.stem != "ModelExporterReloadFailed"]
+RULES = [
+    rule
+    for path in sorted((DOCS.parent / "deploy" / "rules").glob("*.rules.yaml"))
+    for group in yaml.safe_load(path.read_text())["groups"]
+    for rule in group["rules"]
+]
+#: Alerts about what is thought of targets while nobody looks.
+BLIND = ("ModelExporterDown", "ModelExporterOverloaded", "ModelProbeStale")
+#: The pages of those, and of alerts about the state of a target.
+RUNBOOKS = sorted(
+    {
+        DOCS / "runbooks" / rule["annotations"]["runbook_url"].rpartition("/")[2]
+        for rule in RULES
+        if rule.get("alert") in BLIND or ("alert" in rule and re.search("model_probe_(state|verified)", rule["expr"]))
+    }
+)
 
 
 def rows(head: str) -> list[list[str]]:

@@ -5,7 +5,8 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.fakes.openai_api import OpenAiApi
+from tests.fakes.openai_api import WORDS, OpenAiApi
+from tests.fakes.server import sse
 
 #: Routes that answer while the model loads.
 _ALWAYS = frozenset({"/health", "/v1/health"})
@@ -28,6 +29,7 @@ class LlamaCpp(OpenAiApi):
         yield web.get("/health", self.health)
         yield web.get("/props", self.props)
         yield web.get("/slots", self.tell_slots)
+        yield web.post("/completion", self.completion)
 
     async def answer(self, request: web.Request, handler: Any) -> web.StreamResponse:
         if self.loading and request.path not in _ALWAYS:
@@ -61,6 +63,33 @@ class LlamaCpp(OpenAiApi):
         if self.states is None:
             return self.failing
         return self.failing or (None if asked.get("model") in self.states else self.unknown(asked.get("model", "")))
+
+    async def completion(self, request: web.Request) -> web.StreamResponse:
+        """Its own API: one event for each token, the last of them empty, and one that says how it went."""
+        asked = await request.json()
+        if refused := self.refusal(asked):
+            return refused
+        if not isinstance(asked.get("prompt"), str):
+            return self.error(400, "key 'prompt' not found", code=400)
+        written = WORDS[: asked.get("n_predict", len(WORDS))]
+        cut = len(written) < len(WORDS)
+        last = {
+            "index": 0, "content": "", "tokens": [], "id_slot": 0, "stop": True, "model": self.model,
+            "tokens_predicted": len(written) + (not cut), "tokens_evaluated": 9, "tokens_cached": 12,
+            "truncated": False, "stop_type": "limit" if cut else "eos", "stopping_word": "",
+            "timings": {
+                "cache_n": 0 if asked.get("cache_prompt") is False else 8, "prompt_n": 9, "prompt_ms": 20.5,
+                "predicted_n": 5, "predicted_ms": 80.25,
+            },
+        }  # fmt: skip
+        if not asked.get("stream"):
+            return web.json_response({**last, "content": "".join(written)})
+        events = [
+            {"index": 0, "content": word, "tokens": [5], "stop": False, "id_slot": -1, "tokens_predicted": place + 1,
+             "tokens_evaluated": 9}
+            for place, word in enumerate([*written, *([] if cut else [""])])
+        ]  # fmt: skip
+        return await sse(request, *events, last, end=b"")
 
     async def health(self, request: web.Request) -> web.Response:
         if self.loading:

@@ -5,7 +5,8 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.fakes.openai_api import OpenAiApi
+from tests.fakes.openai_api import WORDS, OpenAiApi
+from tests.fakes.server import sse
 
 
 class Sglang(OpenAiApi):
@@ -19,9 +20,14 @@ class Sglang(OpenAiApi):
         self.with_metrics = metrics
         self.generated = 0
         self.running, self.waiting, self.tokens = [0, 0], [0, 0], 0
+        #: Started with `--incremental-streaming-output`.
+        self.incremental = False
+        #: What the scheduler says of the request in the end, in place of a reason of the model's.
+        self.abort: dict[str, Any] | None = None
 
     def routes(self) -> Iterable[web.RouteDef]:
         yield from super().routes()
+        yield web.post("/generate", self.generate)
         yield web.get("/health", self.health)
         yield web.get("/health_generate", self.health)
         yield web.get("/get_model_info" if self.old else "/model_info", self.model_info)
@@ -37,6 +43,35 @@ class Sglang(OpenAiApi):
         """Flat, without `error`."""
         body = {"object": "error", "message": message, "type": "BadRequest", "param": None, "code": status}
         return web.json_response(body, status=status)
+
+    async def generate(self, request: web.Request) -> web.StreamResponse:
+        """Its own API: each event holds the text so far and counts as it goes."""
+        asked = await request.json()
+        if self.failing is not None:
+            return self.failing
+        if "text" not in asked:
+            message = "Either text, input_ids or input_embeds should be provided."
+            return web.json_response({"error": {"message": message}}, status=400)
+        bound = asked.get("sampling_params", {}).get("max_new_tokens", 128)
+        written = WORDS[:bound]
+        end: dict[str, Any] = {"type": "stop", "matched": 2}
+        if len(written) < len(WORDS):
+            end = {"type": "length", "length": bound}
+        events = []
+        for place, word in enumerate(written):
+            last = place == len(written) - 1
+            told = {
+                "id": "g", "finish_reason": (self.abort or end) if last else None, "prompt_tokens": 9,
+                "weight_version": "v7", "completion_tokens": place + 1, "cached_tokens": 2,
+                **({"e2e_latency": 0.125} if last else {}),
+            }  # fmt: skip
+            text = word if self.incremental else "".join(written[: place + 1])
+            events.append({"text": text, "output_ids": [7] * (1 if self.incremental else place + 1), "meta_info": told})
+        if asked.get("stream"):
+            return await sse(request, *events)
+        if self.abort is not None:
+            return web.json_response({"error": {"message": self.abort["message"]}}, status=self.abort["status_code"])
+        return web.json_response({**events[-1], "text": "".join(written)})
 
     async def health(self, request: web.Request) -> web.Response:
         self.generated += 1

@@ -59,6 +59,22 @@ async def test_versions_are_counted_once_each(world: World) -> None:
         assert (labels, value) == ({"target": "assistant", "model": "llama-3", "team": "chat"}, expected)
 
 
+async def test_a_replica_that_is_gone_serves_no_version(world: World) -> None:
+    """Its last word would keep a rollout from ever being over. One that hangs still has its version."""
+    one, two = replica("10.0.0.1:80"), replica("10.0.0.2:80")
+    world.watch(one, two)
+    world.run(world.result(one, observation=version("3")))
+    world.run(world.result(two, observation=version("4")))
+    exposition = Exposition(world.ledger)
+    for state, count in ((State.HEALTHY, 2), (State.ZOMBIE, 2), (State.ERROR, 1), (State.LOADING, 2)):
+        world.judge("assistant@10.0.0.2:80", state)
+        (line,) = lines_of(await scrape(exposition), "model_probe_versions")
+        assert line.endswith(f" {count}"), state
+    for address in ("10.0.0.1:80", "10.0.0.2:80"):
+        world.judge(f"assistant@{address}", State.ERROR)
+    assert lines_of(await scrape(exposition), "model_probe_versions") == []
+
+
 async def test_a_group_that_is_gone_leaves_no_series(world: World) -> None:
     world.watch(replica("10.0.0.1:80"), job("fraud"))
     exposition = Exposition(world.ledger)

@@ -39,6 +39,13 @@ async def test_body_and_headers(ask):
     assert fake.headers[2] == [("content-type", "text/xml")]
 
 
+async def test_headers_without_a_body(ask):
+    fake = FakeExchange({"GET /health": (200, "")})
+    await ask("http", "health", fake, {"headers": {"X-Key": "k"}})
+    assert fake.headers == [[("X-Key", "k")]]
+    assert fake.bodies == [None]
+
+
 @pytest.mark.parametrize(
     ("expect", "answer", "reason"),
     [

@@ -1,6 +1,7 @@
 """The end that each kind of server promises, row by row: kept, missing, and an error inside a 200."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,15 @@ class Row:
     own: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     kind: str = SSE
+    #: Where events do not hold what is new, but all so far: that many of them.
+    grown: Callable[[int], list[bytes]] | None = None
+
+    def going_on(self, times: int) -> list[bytes]:
+        return self.tokens * times if self.grown is None else self.grown(times)
+
+
+def so_far(times: int) -> list[bytes]:
+    return sse(*({"text": "OK." * (place + 1), "meta_info": {"finish_reason": None}} for place in range(times)))
 
 
 OPENAI_ERRORS = sse({"error": {"message": "x"}}, {"error": "x"}, {"object": "error", "message": "x", "code": 500})
@@ -89,6 +99,23 @@ ROWS = {
             {"type": "error", "message": "x"},
         ),
         own={"api": "responses"}, options={"server": "vllm"},
+    ),
+    "llama.cpp by its own API": Row(
+        "openai", "POST /completion", sse({"index": 0, "content": "OK.", "stop": False}),
+        sse({"index": 0, "content": "", "stop": True, "stop_type": "eos"}), {0: Outcome.NO_DONE},
+        sse({"error": {"code": 500, "message": "x", "type": "server_error"}}),
+        own={"api": "completion"}, options={"server": "llama.cpp"},
+    ),
+    "an old llama.cpp": Row(
+        "openai", "POST /completion", sse({"content": "OK.", "stop": False}),
+        sse({"content": "", "stop": True, "stopped_eos": True}), {0: Outcome.NO_DONE}, sse({"error": {"message": "x"}}),
+        own={"api": "completion"}, options={"server": "llama.cpp"},
+    ),
+    "sglang by its own API": Row(
+        "openai", "POST /generate", so_far(1),
+        sse({"text": "", "meta_info": {"finish_reason": {"type": "stop"}}}, "[DONE]"), MARKED,
+        sse({"error": {"message": "x"}}, {"meta_info": {"finish_reason": {"type": "abort", "message": "x"}}}),
+        own={"api": "generate"}, options={"server": "sglang"}, grown=so_far,
     ),
     "anthropic": Row(
         "anthropic", "POST /v1/messages",
@@ -192,7 +219,7 @@ async def test_silence(name):
     row = ROWS[name]
     assert judged(await follow(row, row.tokens)) == (Outcome.STALLED, Reason.STALLED)
     assert judged(await follow(row, [])) == (Outcome.TIMEOUT, Reason.TIMEOUT_FIRST_TOKEN)
-    flowing = await follow(row, [each for _ in range(40) for each in row.tokens])
+    flowing = await follow(row, row.going_on(40))
     assert judged(flowing) == (Outcome.TIMEOUT, Reason.TIMEOUT)
     assert flowing.failure.busy
 
@@ -208,7 +235,7 @@ async def test_enough(name):
     """We cut it: healthy, at the moment of the token we waited for, whatever follows."""
     row = ROWS[name]
     for rest in ([*row.end, None], [Failure(Reason.RESET)], row.errors[:1], []):
-        found = await follow(row, [*row.tokens * 3, *rest], stop_after=3)
+        found = await follow(row, [*row.going_on(3), *rest], stop_after=3)
         assert judged(found) == (Outcome.STOPPED, None)
         assert (found.stream.token_events, found.stream.duration) == (3, 3.0)
         assert found.tokens is None

@@ -13,8 +13,11 @@ from tests.real.conformance.conftest import specs
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "protocols.md").read_text()
 COLUMNS = (Kind.HEALTH, Kind.READY, Kind.METADATA, Kind.INFER, Kind.STREAM)
-#: Servers of the fakes' folder that are another's base, or that are there as real ones too.
-NOT_SERVERS = {"server", "openai_api", "torchserve", "transformers_serve"}
+#: Fakes that are another's base, that are there as real servers too, or that serve no model.
+NOT_SERVERS = {
+    *("server", "openai_api", "torchserve", "transformers_serve", "llama_cpp"),
+    *("kubernetes", "model_store", "repository"),
+}
 #: Tested by everything, and nobody's own server.
 NOBODYS = {"auto", "http", "tcp"}
 

@@ -23,16 +23,24 @@ class Series(NamedTuple):
 class Prometheus:
     """Runs until `process.kill()`; keeps its data in `folder`."""
 
-    def __init__(self, program: str, folder: Path, scraped: str) -> None:
+    def __init__(
+        self, program: str, folder: Path, scraped: str, *args: str, storage: Mapping[str, Any] | None = None
+    ) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         address = scraped.removeprefix("http://")
         job = {"job_name": "models", "static_configs": [{"targets": [address]}]}
-        config = {"global": {"scrape_interval": f"{SCRAPE_INTERVAL:g}s"}, "scrape_configs": [job]}
+        config: dict[str, Any] = {"global": {"scrape_interval": f"{SCRAPE_INTERVAL:g}s"}, "scrape_configs": [job]}
+        if storage is not None:
+            config["storage"] = storage
         path = folder / "prometheus.yml"
         path.write_text(json.dumps(config))
         command = [program, f"--config.file={path}", f"--storage.tsdb.path={folder / 'data'}"]
         command.append(f"--web.listen-address={self.url.removeprefix('http://')}")
-        self.process = Process("prometheus", command, folder)
+        self.process = Process("prometheus", [*command, *args], folder)
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Wait until it answers."""
         until("Prometheus", lambda: answers(f"{self.url}/-/ready"), within=60, log=self.process.tail)
 
     def api(self, path: str) -> Any:

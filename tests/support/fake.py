@@ -24,7 +24,7 @@ Reply = tuple[int, str] | tuple[int, str, Mapping[str, str]]
 class Fake:
     """Serves on a free loopback port until the block ends; `requests` keeps what was asked, oldest first."""
 
-    def __init__(self, answer: Callable[[Request], Reply]) -> None:
+    def __init__(self, answer: Callable[[Request], Reply], port: int = 0) -> None:
         self.answer = answer
         self.requests: list[Request] = []
         fake = self
@@ -54,7 +54,7 @@ class Fake:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self._server.block_on_close = False
         self.port: int = self._server.server_address[1]

@@ -23,19 +23,19 @@ class Scrape:
         assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4"), answer.headers
         return cls(answer.body)
 
-    def all(self, name: str, **labels: str) -> Iterator[Sample]:
+    def all(self, name: str, /, **labels: str) -> Iterator[Sample]:
         """Every sample of this name that has these labels, and maybe others."""
         for sample in self.samples:
             if sample.name == name and labels.items() <= sample.labels.items():
                 yield sample
 
-    def value(self, name: str, **labels: str) -> float | None:
+    def value(self, name: str, /, **labels: str) -> float | None:
         """The one sample of this name and these labels; None when there is none."""
         found = list(self.all(name, **labels))
         assert len(found) < 2, f"{name}{labels} is not one series: {found}"
         return found[0].value if found else None
 
-    def labels(self, name: str, **labels: str) -> Mapping[str, str]:
+    def labels(self, name: str, /, **labels: str) -> Mapping[str, str]:
         """The labels of the one series of this name that has these."""
         (found,) = self.all(name, **labels)
         return found.labels

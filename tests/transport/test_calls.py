@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -108,6 +109,73 @@ async def test_faults(calls: Calls, server: Server, kind: str) -> None:
         await calls.call("GET", url(server, "/s3cr3t-path?key=s3cr3t"), timeout=0.3, max_body=2000)
     assert (caught.value.reason, caught.value.detail) == (reason, detail)
     assert time.perf_counter() - began < 3
+
+
+async def test_a_stream_is_read_as_it_comes(calls: Calls, server: Server) -> None:
+    go_on = asyncio.Event()
+
+    async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Odd: One\r\nContent-Length: 6\r\n\r\none")
+        await go_on.wait()
+        writer.write(b"two")
+
+    server.script = [slowly]
+    async with calls.stream(url(server, "/a?b=c"), headers={"Accept": "text/plain"}, patience=2) as flow:
+        assert (flow.status, flow.headers.get("x-odd")) == (200, "One")
+        pieces = flow.pieces()
+        assert await anext(pieces) == b"one"
+        go_on.set()
+        assert [piece async for piece in pieces] == [b"two"]
+    assert server.requests[0].startswith(b"GET /a?b=c HTTP/1.1\r\n")
+    assert (server.header("Accept"), server.header("User-Agent")) == ("text/plain", "model-exporter/test")
+
+
+async def test_leaving_a_stream_ends_its_connection(calls: Calls, server: Server) -> None:
+    left = asyncio.Event()
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\none")
+        await reader.read()
+        left.set()
+
+    server.script = [endless]
+    async with calls.stream(url(server)) as flow:
+        sock = flow._answer.connection.transport.get_extra_info("socket")  # type: ignore[union-attr]
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert await anext(flow.pieces()) == b"one"
+    async with asyncio.timeout(5):
+        await left.wait()
+
+
+STREAM_FAULTS: dict[str, tuple[Any, Reason, str]] = {
+    "cut": (cut, Reason.TRUNCATED, "the answer was cut short"),
+    "closed": (hang_up, Reason.DISCONNECTED, "closed before an answer"),
+    "garbage": (b"SSH-2.0-OpenSSH\r\n\r\n", Reason.PROTOCOL, "not valid HTTP"),
+    "encoded": (answer(b"x", "Content-Encoding: gzip"), Reason.ENCODING, "a Content-Encoding, which was not asked for"),
+    "silent": (b"", Reason.TIMEOUT, "no answer within 0.3 s"),
+}
+
+
+async def whole(calls: Calls, address: str) -> bytes:
+    async with calls.stream(address, patience=0.3) as flow:
+        return b"".join([piece async for piece in flow.pieces()])
+
+
+@pytest.mark.parametrize("kind", list(STREAM_FAULTS))
+async def test_faults_of_a_stream(calls: Calls, server: Server, kind: str) -> None:
+    step, reason, detail = STREAM_FAULTS[kind]
+    server.script = [step]
+    with pytest.raises(Failure) as caught:
+        await whole(calls, url(server, "/s3cr3t?key=s3cr3t"))
+    assert (caught.value.reason, caught.value.detail) == (reason, detail)
+
+
+async def test_streams_do_not_use_up_what_calls_need(calls: Calls, server: Server) -> None:
+    server.script = [b"HTTP/1.1 200 OK\r\n\r\n"] * 120 + [answer()]
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(120):
+            await stack.enter_async_context(calls.stream(url(server)))
+        assert (await calls.call("GET", url(server), timeout=5)).status == 200
 
 
 async def test_nobody_there(calls: Calls) -> None:

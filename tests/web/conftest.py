@@ -19,6 +19,7 @@ from exporter.model.observation import Measurement, Observation
 from exporter.model.result import Result
 from exporter.model.state import State, Verdict
 from exporter.model.target import Target
+from exporter.rollout.query import answer as query_answer
 from exporter.web.connection import Runner
 from exporter.web.doors import Doors
 from exporter.web.server import make_app
@@ -104,6 +105,7 @@ class House:
     answer: Callable[[Job], Awaitable[Result]] | None = None
     found: dict[str, Sequence[Job]] = field(default_factory=dict)
     maintenance: Maintenance = field(default_factory=Maintenance)
+    unread: Sequence[Target] = ()
 
     def watch(self, name: str = "chat", state: State = State.HEALTHY, *, reason: Reason | None = None, detail: str = "",
               probes: Sequence[tuple[str, Kind]] = (("health", Kind.HEALTH),), **target: Any) -> list[Job]:  # fmt: skip
@@ -163,6 +165,7 @@ class House:
             announced=lambda: self.maintenance.announced,
             announce=lambda wish: self.maintenance.announce(wish, WALL),
             withdraw=lambda name: self.maintenance.withdraw(name) is not None,
+            gate=lambda query, records: query_answer(query, records, unread=lambda: self.unread),
         )
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from aiohttp.test_utils import TestClient
 
+from exporter.ledger.drift import Drift
 from exporter.model.endpoint import Basic, Endpoint
 from exporter.model.failure import Reason
 from exporter.model.job import Kind
@@ -76,6 +77,17 @@ async def test_one_target_in_full(client: Client, house: Any) -> None:
     assert len(probe["recent"]) == 1
     assert probe["last_run"] == "2027-01-15T08:00:00.000Z"
     assert WALL == 1_800_000_000
+
+
+async def test_drift_is_told(client: Client, house: Any) -> None:
+    health, _ = house.watch(probes=[("health", Kind.HEALTH), ("infer", Kind.INFER)])
+    drift = house.ledger.targets["chat"].probes["infer"].drift = Drift()
+    drift.match, drift.gap, drift.changes = False, 0.5, 2
+    for version in ("3", "4"):
+        house.book(health, observation=Observation(info={"model_version": version}))
+    told = (await (await client.get("/api/v1/targets")).json())["targets"][0]
+    assert told["metadata_changes"] == {"model_version": 1}
+    assert [probe["drift"] for probe in told["probes"]] == [None, {"match": False, "distance": 0.5, "changes": 2}]
 
 
 async def test_hostile_text_is_json(client: Client, house: Any) -> None:

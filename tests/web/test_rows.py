@@ -2,8 +2,10 @@ from typing import Any
 
 import pytest
 
+from exporter.ledger.drift import Drift
 from exporter.model.failure import Reason
 from exporter.model.job import Kind
+from exporter.model.observation import Observation
 from exporter.model.state import State, Verdict
 from exporter.web.rows import STRIP_RUNS, row
 
@@ -48,6 +50,36 @@ def test_certificates_near_their_end(house: Any, days: float, note: str | None) 
     house.watch(state=State.LOADING)
     house.ledger.targets["chat"].certificate_not_after = WALL + days * 86400
     assert row(house.ledger.targets["chat"], WALL).notes == ((note,) if note else ())
+
+
+@pytest.mark.parametrize(
+    ("match", "gap", "changes", "note"),
+    [
+        (None, None, 0, ()),
+        (True, 0.0, 0, ()),
+        (True, 0.0, 1, ("infer: its answer changed once",)),
+        (None, None, 3, ("infer: its answer changed 3 times",)),  # the last run brought none
+        (
+            False,
+            0.4219,
+            4,
+            ("infer: the last answer is another than those before, distance 0.42; it changed 4 times so far",),
+        ),
+        (False, None, 1, ("infer: the last answer is another than those before",)),
+    ],
+)
+def test_an_answer_that_is_another(house: Any, match: Any, gap: Any, changes: int, note: tuple[str, ...]) -> None:
+    house.watch(state=State.LOADING, probes=[("health", Kind.HEALTH), ("infer", Kind.INFER)])
+    drift = house.ledger.targets["chat"].probes["infer"].drift = Drift()
+    drift.match, drift.gap, drift.changes = match, gap, changes
+    assert row(house.ledger.targets["chat"], WALL).notes == note
+
+
+def test_metadata_that_changed(house: Any) -> None:
+    [job] = house.watch(state=State.LOADING)
+    for version in ("3", "4", "3", "4"):
+        house.book(job, observation=Observation(info={"model_version": version}, facts={"total_slots": 2}))
+    assert row(house.ledger.targets["chat"], WALL).notes == ("changed: model_version 3 times",)
 
 
 def test_the_strip_shows_one_stretch_of_time_in_order(house: Any) -> None:

@@ -174,6 +174,30 @@ def test_a_model_that_is_not_loaded_is_left_so(server: Running, watch: Watch) ->
     assert scene.states() == ["healthy"]
 
 
+@served_by("llama-server")
+def test_a_server_that_sleeps_is_left_asleep(server: Running, watch: Watch) -> None:
+    """After five seconds without a request for the model, and neither a cheap probe nor a look at its load is one."""
+
+    def sleeps() -> bool:
+        return bool(fetch(f"{server.url}/props").json()["is_sleeping"])
+
+    until("it to fall asleep", sleeps, within=FIRST)
+    scene = watch(target(server, wake=False))
+    scene.becomes("healthy", within=FIRST)
+
+    def slots() -> float:
+        return scene.exporter.scrape().value("model_probe_skipped_total", target="t", reason="asleep") or 0
+
+    until("its canary to be passed over again and again", lambda: slots() >= 3, within=FIRST)
+    assert sleeps()
+    seen = scene.exporter.scrape()
+    assert seen.value("model_probe_verified", target="t") == 0
+    assert not seen.value("model_probe_runs_total", target="t", probe="stream")
+    assert scene.states() == ["healthy"]
+    send("POST", f"{server.url}/completion", b'{"prompt": "Say OK:", "n_predict": 4}')
+    until("its canary to run", lambda: scene.exporter.scrape().value("model_probe_verified", target="t"), within=FIRST)
+
+
 @served_by(*ONE_OF_EACH.values())
 def test_healthy_until_it_is_killed(server: Running, watch: Watch) -> None:
     """Last: it is gone then."""

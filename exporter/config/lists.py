@@ -1,0 +1,91 @@
+"""Lists of targets that others keep, as the config names them: files of target groups, and what is made of them."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from exporter.config.names import LABEL_NAME
+from exporter.config.service import Service
+from exporter.discovery.relabel import Action, Rule
+from exporter.protocols.patterns import Regex
+from exporter.settings import Count, FilePath, PositiveDuration, Settings, problem
+from exporter.url import parse
+
+#: Actions that need `target_label`, and those that know nothing but a pattern, or nothing but two labels.
+_AIMED = frozenset({"replace", "hashmod", "lowercase", "uppercase", "keepequal", "dropequal"})
+_PATTERN_ALONE = frozenset({"labeldrop", "labelkeep"})
+_LABELS_ALONE = frozenset({"keepequal", "dropequal"})
+
+
+def _label(value: object) -> str:
+    if not isinstance(value, str):
+        raise problem("label", "found {found}; the name of a label expected", found=value)
+    if not LABEL_NAME.fullmatch(value):
+        raise problem("label", "found {found}, no name of a label; allowed: letters, digits and _", found=value)
+    return value
+
+
+LabelName = Annotated[
+    str, BeforeValidator(_label), WithJsonSchema({"type": "string", "pattern": "^[a-zA-Z_][a-zA-Z0-9_]*$"})
+]
+
+
+class RelabelConfig(Settings):
+    """One step of relabelling, as Prometheus has it."""
+
+    action: Action = Field("replace", description="What is done.")
+    source_labels: list[LabelName] = Field([], description="The labels whose values, joined, are looked at.")
+    separator: str = Field(";", max_length=64, description="What the values are joined with.")
+    regex: Regex = Field("(.*)", description="The whole of what is looked at must match it. Python syntax.")
+    target_label: str = Field("", max_length=256, description="The label that is set; replace may use $1 in it.")
+    replacement: str = Field("$1", max_length=4096, description="What it is set to; $1 or ${name} is a group.")
+    modulus: Annotated[int, Field(ge=0, le=2**63)] = Field(0, description="By what hashmod divides.")
+
+
+class Files(Settings):
+    """Files of target groups, as Prometheus's file_sd: `[{targets: [...], labels: {...}}]` in YAML or JSON."""
+
+    paths: list[FilePath] = Field(
+        min_length=1, max_length=100, description="Files; *, ? and [] as in a shell, ** for any folders."
+    )
+    interval: PositiveDuration = Field(15.0, description="Time between two readings.")
+    limit: Count = Field(10_000, description="Targets that are watched at most.")
+
+
+class HttpList(Service):
+    """A server of target groups, as Prometheus's http_sd: `[{targets: [...], labels: {...}}]` in JSON."""
+
+    interval: PositiveDuration = Field(60.0, description="Time between two questions.")
+    timeout: PositiveDuration = Field(10.0, description="Time an answer may take.")
+    limit: Count = Field(10_000, description="Targets that are watched at most.")
+
+
+def rule_of(block: RelabelConfig) -> Rule:
+    """The step as a value."""
+    return Rule(
+        block.action, tuple(block.source_labels), block.separator, block.regex, block.target_label, block.replacement,
+        block.modulus,
+    )  # fmt: skip
+
+
+def complaint(block: RelabelConfig) -> tuple[Literal["", "target_label", "modulus", "action"], str] | None:
+    """The key that is wrong with a step, "" for the step as a whole, and why; None where nothing is."""
+    said = block.model_fields_set - {"action"}
+    action = block.action
+    if action in _PATTERN_ALONE and said - {"regex"}:
+        return "", f"{action} has regex and no other key"
+    if action in _LABELS_ALONE and said - {"source_labels", "target_label"}:
+        return "", f"{action} has source_labels, target_label and no other key"
+    if action in _AIMED and not block.target_label:
+        return "", f"{action} needs target_label"
+    if action in _AIMED and action != "replace" and not LABEL_NAME.fullmatch(block.target_label):
+        return "target_label", "no name of a label; allowed: letters, digits and _"
+    if action == "hashmod" and not block.modulus:
+        return "", "hashmod needs modulus, above 0"
+    return None
+
+
+def default_name(source: Files | HttpList) -> str:
+    """The label `source` of a list without a name of its own."""
+    return f"file:{Path(source.paths[0]).name}" if isinstance(source, Files) else f"http:{parse(source.url).name}"

@@ -1,0 +1,76 @@
+"""A server that is no target, and the way to it: what lists targets, keeps a log or takes records."""
+
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from exporter.config.access import Basic, HeaderCredential, ProxyOrUrl, Tls, proxy_of, tls_of
+from exporter.model import endpoint
+from exporter.settings import Headers, Secret, Settings, problem
+from exporter.url import parse
+
+#: The kinds of credentials, one of them.
+AUTH_KINDS = ("bearer", "basic", "header")
+
+
+def _url(value: Any) -> str:
+    if not isinstance(value, str):
+        raise problem("url", "found {found}; string expected: a url such as https://host/path", found=value)
+    if parse(value).scheme not in ("http", "https"):
+        raise problem("url", "found a url of another scheme; allowed: http, https")
+    return value
+
+
+def _shown(url: str) -> str:
+    path, query, _ = url.partition("?")
+    return f"{path}?<hidden>" if query else path
+
+
+ServiceUrl = Annotated[
+    str,
+    BeforeValidator(_url),
+    PlainSerializer(_shown),
+    WithJsonSchema({"type": "string", "pattern": "^https?://", "maxLength": 2048}),
+]
+
+
+class ServiceAuth(Settings):
+    """Credentials for a server that is no target: exactly one kind."""
+
+    bearer: Secret | None = Field(None, description="Sent as `Authorization: Bearer ...`.")
+    basic: Basic | None = Field(None, description="HTTP basic authentication.")
+    header: HeaderCredential | None = Field(None, description="A credential in a header of its own.")
+
+
+class Service(Settings):
+    """A server that is no target."""
+
+    url: ServiceUrl = Field(description="Where it is: http:// or https://.")
+    auth: ServiceAuth | None = Field(None, description="Credentials: exactly one of bearer, basic, header.")
+    headers: Headers = Field({}, description="Headers sent with every request; every value counts as a secret.")
+    tls: Tls | None = Field(None, description="TLS of the connection.")
+    proxy: ProxyOrUrl | None = Field(
+        None, description="HTTP proxy on the way. The environment's is never used. Default: none."
+    )
+
+
+def service_of(block: Service) -> endpoint.Service:
+    """The value it stands for."""
+    parts = urlsplit(block.url)
+    url = parts._replace(scheme=parts.scheme.lower()).geturl()
+    return endpoint.Service(
+        url, _auth(block.auth), tuple(block.headers.items()), tls_of(block.tls), proxy_of(block.proxy)
+    )
+
+
+def _auth(block: ServiceAuth | None) -> endpoint.Standing | None:
+    if block is None:
+        return None
+    if block.bearer is not None:
+        return endpoint.Bearer(block.bearer)
+    if block.basic is not None:
+        return endpoint.Basic(block.basic.username, block.basic.password)
+    if block.header is not None:
+        return endpoint.HeaderAuth(block.header.name, block.header.value)
+    return None
