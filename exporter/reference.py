@@ -1,18 +1,23 @@
 """Writes the reference files from the code: `python -m exporter.reference`, with `--check` only compares.
 
-Each generator is a path below the repository and a function that returns the file's text.
+Each generator is a path below the repository and a function that returns the file's text. The rules stand in
+deploy/rules, and once more in the package, for `model-exporter generate alerts`.
 """
 
 import json
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from exporter.config.example import EXAMPLE
 from exporter.config.pages import config_page
 from exporter.config.schema import schema
+from exporter.generate import RULES
 from exporter.metrics import catalog
 from exporter.sinks import shape
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def _schema() -> str:
@@ -23,12 +28,17 @@ def _record_schema() -> str:
     return json.dumps(shape.schema(), indent=2) + "\n"
 
 
+def _rules(name: str) -> str:
+    return (ROOT / "deploy" / "rules" / name).read_text("utf-8")
+
+
 GENERATORS: Sequence[tuple[str, Callable[[], str]]] = (
     ("docs/reference/config.schema.json", _schema),
     ("docs/reference/config.md", config_page),
     ("docs/reference/example.yaml", lambda: EXAMPLE),
     ("docs/reference/record.schema.json", _record_schema),
     ("docs/reference/metrics.md", catalog.reference),
+    *((f"exporter/generate/rules/{name}", partial(_rules, name)) for name in RULES),
 )
 
 
@@ -50,15 +60,14 @@ def write(root: Path) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Write, or with `--check` compare; 1 when something is stale then, 2 for wrong usage."""
-    root = Path(__file__).resolve().parent.parent
     if list(arguments) == ["--check"]:
-        for name in (names := stale(root)):
+        for name in (names := stale(ROOT)):
             sys.stderr.write(f"{name} is stale: run python -m exporter.reference\n")
         return 1 if names else 0
     if arguments:
         sys.stderr.write("usage: python -m exporter.reference [--check]\n")
         return 2
-    for name in write(root):
+    for name in write(ROOT):
         sys.stdout.write(f"{name}\n")
     return 0
 

@@ -8,7 +8,7 @@ import click
 from exporter.cli import main
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
-_BLOCK = re.compile(r"(<!-- help: *([\w ]*?) *-->)\n(?:\n```text\n.*?\n```\n)?", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- help: *([\w -]*?) *-->)\n(?:\n```text\n.*?\n```\n)?", re.DOTALL)
 
 
 def commands() -> dict[str, click.Command]:

@@ -1,16 +1,21 @@
 """`model-exporter generate`: the files of the package, on standard output or in a directory."""
 
 import json
+import subprocess
 from collections.abc import Callable
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import Result
 
 from exporter.generate import DASHBOARDS
 
 Invoke = Callable[..., Result]
 SHIPPED = Path(__file__).parents[2] / "deploy" / "dashboards"
+RULES = SHIPPED.with_name("rules")
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
@@ -62,3 +67,45 @@ def test_what_cannot_be_written_is_told(invoke: Invoke, tmp_path: Path) -> None:
     result = invoke(["generate", "dashboard", "--directory", tmp_path])
     assert result.exit_code == 1
     assert result.stderr == f"Error: {tmp_path / 'fleet.json'}: Is a directory\n"
+
+
+def test_alerts_are_those_that_are_shipped(invoke: Invoke, tmp_path: Path) -> None:
+    printed = invoke(["generate", "alerts"]).stdout
+    shipped = [yaml.safe_load(path.read_text())["groups"] for path in sorted(RULES.glob("*.rules.yaml"))]
+    groups = yaml.safe_load(printed)["groups"]
+    assert sorted(groups, key=itemgetter("name")) == sorted(chain(*shipped), key=itemgetter("name"))
+    names = [group["name"] for group in groups]
+    assert len(set(names)) == len(names) > len(shipped) - 1
+    for path in RULES.glob("*.rules.yaml"):
+        assert path.read_text().partition("groups:\n")[2] in printed, "comments are kept"
+
+
+def test_a_scrape_config_is_that_of_the_readme(invoke: Invoke) -> None:
+    (job,) = yaml.safe_load(invoke(["generate", "scrape-config"]).stdout)["scrape_configs"]
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    shown = yaml.safe_load(readme.split("## Prometheus\n\n```yaml\n")[1].split("```")[0])
+    assert shown["scrape_configs"] == [job]
+
+
+def test_a_scrape_config_has_a_job_for_each_module(
+    invoke: Invoke, tmp_path: Path, need: Callable[[str, str], str]
+) -> None:
+    config = tmp_path / "config.yml"
+    config.write_text('modules: {"a\'b": {}, chat: {protocol: openai}}\ntargets: []\non_demand: {allow: ["*"]}\n')
+    args = ["--address", "h:1", "--route-prefix", "/deep/", "--config", config]
+    printed = invoke(["generate", "scrape-config", *args]).stdout
+    own, first, second = yaml.safe_load(printed)["scrape_configs"]
+    assert (own["metrics_path"], own["static_configs"]) == ("/deep/metrics", [{"targets": ["h:1"]}])
+    assert [job["params"]["module"] for job in (first, second)] == [["a'b"], ["chat"]]
+    assert first["metrics_path"] == "/deep/probe"
+    assert first["relabel_configs"][-1] == {"target_label": "__address__", "replacement": "h:1"}
+    path = tmp_path / "prometheus.yml"
+    path.write_text(printed)
+    promtool = need("promtool", "apt-get install prometheus")
+    subprocess.run([promtool, "check", "config", path], check=True, capture_output=True)
+
+
+def test_a_wrong_config_is_told(invoke: Invoke, tmp_path: Path) -> None:
+    result = invoke(["generate", "scrape-config", "--config", tmp_path / "none.yml"])
+    assert result.exit_code == 2
+    assert result.stderr == f"{tmp_path}/none.yml:1:1: cannot be opened: No such file or directory\n"
