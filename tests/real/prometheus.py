@@ -23,17 +23,15 @@ class Series(NamedTuple):
 class Prometheus:
     """Runs until `process.kill()`; keeps its data in `folder`."""
 
-    def __init__(
-        self, program: str, folder: Path, scraped: str, *args: str, storage: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, program: str, folder: Path, scraped: str, *args: str, **config: Any) -> None:
+        """`config` holds further blocks of its config file."""
         self.url = f"http://127.0.0.1:{free_port()}"
         address = scraped.removeprefix("http://")
         job = {"job_name": "models", "static_configs": [{"targets": [address]}]}
-        config: dict[str, Any] = {"global": {"scrape_interval": f"{SCRAPE_INTERVAL:g}s"}, "scrape_configs": [job]}
-        if storage is not None:
-            config["storage"] = storage
+        every = f"{SCRAPE_INTERVAL:g}s"
+        timing = {"scrape_interval": every, "evaluation_interval": every}
         path = folder / "prometheus.yml"
-        path.write_text(json.dumps(config))
+        path.write_text(json.dumps({"global": timing, "scrape_configs": [job], **config}))
         command = [program, f"--config.file={path}", f"--storage.tsdb.path={folder / 'data'}"]
         command.append(f"--web.listen-address={self.url.removeprefix('http://')}")
         self.process = Process("prometheus", [*command, *args], folder)
