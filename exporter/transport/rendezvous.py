@@ -32,7 +32,7 @@ async def meet(listener: socket.socket, end: asyncio.Protocol) -> None:
     """Wait for whoever comes to a rendezvous from this process, and talk to it through `end`."""
     loop = asyncio.get_running_loop()
     while True:
-        accepted, _ = await loop.sock_accept(listener)
+        accepted = await _accept(listener)
         try:
             if _is_ours(accepted):
                 await loop.connect_accepted_socket(lambda: end, accepted)
@@ -41,6 +41,29 @@ async def meet(listener: socket.socket, end: asyncio.Protocol) -> None:
             accepted.close()
             raise
         accepted.close()
+
+
+async def _accept(listener: socket.socket) -> socket.socket:
+    """As `loop.sock_accept`, which loses what it accepted when it is cancelled in the same turn."""
+    while True:
+        await _comes(listener)
+        with contextlib.suppress(BlockingIOError):
+            return listener.accept()[0]
+
+
+async def _comes(listener: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    somebody: asyncio.Future[None] = loop.create_future()
+
+    def told() -> None:
+        if not somebody.done():
+            somebody.set_result(None)
+
+    loop.add_reader(listener, told)
+    try:
+        await somebody
+    finally:
+        loop.remove_reader(listener)
 
 
 def _is_ours(accepted: socket.socket) -> bool:

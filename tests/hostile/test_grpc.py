@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -120,6 +121,14 @@ with GrpcFake({"/grpc.health.v1.Health/Check": lambda call: b"\\x08\\x01"}) as f
 """
 
 
+async def stop(server: "subprocess.Popen[bytes]") -> None:
+    """Stop a process, and wait until all of it stands still: a thread on another core may go on for a moment."""
+    server.send_signal(signal.SIGSTOP)
+    threads = Path(f"/proc/{server.pid}/task")
+    while any(stat.read_text().rpartition(")")[2].split()[0] != "T" for stat in threads.glob("*/stat")):
+        await asyncio.sleep(0.001)
+
+
 async def test_a_server_that_is_stopped_and_killed(transport: Transport) -> None:
     """Kept connections and new ones alike: the deadline holds while it is stopped, and its end is seen at once."""
 
@@ -142,14 +151,14 @@ async def test_a_server_that_is_stopped_and_killed(transport: Transport) -> None
             target = Endpoint("grpc", "127.0.0.1", port, keep_alive=True)
             async with nothing_leaks():
                 assert [await ask(10.0), await ask(10.0)] == [None, None]
-                server.send_signal(signal.SIGSTOP)
+                await stop(server)
                 for _ in range(2):  # over the kept connection, then over a new one
                     started = time.perf_counter()
                     assert await ask(SLOW) is Reason.TIMEOUT
                     assert time.perf_counter() - started <= SLOW + SLACK
                 server.send_signal(signal.SIGCONT)
                 assert await ask(10.0) is None
-                server.send_signal(signal.SIGSTOP)
+                await stop(server)
                 waiting = asyncio.ensure_future(ask(10.0))
                 await asyncio.sleep(SLOW)
                 started = time.perf_counter()
