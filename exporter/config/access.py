@@ -18,7 +18,8 @@ from exporter.settings import FilePath, HeaderName, Secret, Settings, problem
 from exporter.url import Address, parse
 
 #: The kinds of credentials a target may have, one of them.
-AUTH_KINDS = ("bearer", "basic", "header", "oauth2", "sigv4")
+STANDING_KINDS = ("bearer", "basic", "header")
+AUTH_KINDS = (*STANDING_KINDS, "oauth2", "sigv4")
 PROXY_AUTH_KINDS = ("bearer", "basic")
 ONE_OF = "Credentials: exactly one of bearer, basic, header, oauth2, sigv4."
 #: Fields of a token request that have a key of their own, or are none of an operator's business.
@@ -198,12 +199,17 @@ class SigV4(Settings):
     profile: Line | None = Field(None, description="Profile of the shared files. Default: as AWS tools choose it.")
 
 
-class Auth(Settings):
-    """Credentials: exactly one kind."""
+class StandingAuth(Settings):
+    """Credentials that are what they are: exactly one kind."""
 
     bearer: Secret | None = Field(None, description="Sent as `Authorization: Bearer ...`.")
     basic: Basic | None = Field(None, description="HTTP basic authentication.")
     header: HeaderCredential | None = Field(None, description="A credential in a header of its own.")
+
+
+class Auth(StandingAuth):
+    """Credentials: exactly one kind."""
+
     oauth2: OAuth2 | None = Field(None, description="A token from a token endpoint, by client credentials.")
     sigv4: SigV4 | None = Field(None, description="Requests signed for AWS.")
 
@@ -223,17 +229,22 @@ class ModuleAuth(Auth):
 
 def auth_of(block: Auth | None) -> endpoint.Auth | None:
     """The credential of a block that `check` found good."""
+    if block is not None and block.oauth2 is not None:
+        return _oauth2_of(block.oauth2)
+    if block is not None and block.sigv4 is not None:
+        return endpoint.SigV4(**dict(block.sigv4))
+    return standing_of(block)
+
+
+def standing_of(block: StandingAuth | None) -> endpoint.Standing | None:
+    """A credential that is what it is; None where a block has none."""
     if block is None:
         return None
     if block.bearer is not None:
         return endpoint.Bearer(block.bearer)
     if block.basic is not None:
         return endpoint.Basic(block.basic.username, block.basic.password)
-    if block.header is not None:
-        return endpoint.HeaderAuth(block.header.name, block.header.value)
-    if block.oauth2 is not None:
-        return _oauth2_of(block.oauth2)
-    return None if block.sigv4 is None else endpoint.SigV4(**dict(block.sigv4))
+    return None if block.header is None else endpoint.HeaderAuth(block.header.name, block.header.value)
 
 
 def _oauth2_of(block: OAuth2) -> endpoint.OAuth2:

@@ -3,20 +3,20 @@
 from collections.abc import Iterator, Mapping
 
 from exporter.config import files
-from exporter.config.access import tls_of
+from exporter.config.access import STANDING_KINDS, tls_of
 from exporter.config.check_access import proxy_problems
 from exporter.config.problems import Finding, Path
-from exporter.config.service import AUTH_KINDS, Service
+from exporter.config.service import Service
 
 
 def service(path: Path, block: Service, taken: Mapping[str, str] | None = None) -> Iterator[Finding]:
     """Credentials, headers, proxy and TLS. `taken` are headers, in lower case, and who sets them."""
     setters = dict(taken or {})
     if (auth := block.auth) is not None:
-        given = [kind for kind in AUTH_KINDS if getattr(auth, kind) is not None]
+        given = [kind for kind in STANDING_KINDS if getattr(auth, kind) is not None]
         if len(given) != 1:
             found = " and ".join(given) or "none"
-            yield Finding((*path, "auth"), f"found {found}; needs exactly one of {', '.join(AUTH_KINDS)}")
+            yield Finding((*path, "auth"), f"found {found}; needs exactly one of {', '.join(STANDING_KINDS)}")
         setters[auth.header.name.lower() if auth.header is not None else "authorization"] = "auth"
     for name in block.headers:
         if setter := setters.get(name.lower()):

@@ -44,7 +44,7 @@ _BLOCKS = (
     ("training[].mlflow", "TrainingMlflow", ""),
     ("training[].ends", "Ends", ""),
     ("training[].diverged", "Diverged", ""),
-    ("auth of a server that is no target", "ServiceAuth", ""),
+    ("auth of a server that is no target", "StandingAuth", ""),
     ("sinks[]", "Sink", ""),
     ("sinks[].jsonl", "Jsonl", ""),
     ("sinks[].webhook", "Webhook", ""),

@@ -5,13 +5,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from exporter.config.access import Basic, HeaderCredential, ProxyOrUrl, Tls, proxy_of, tls_of
+from exporter.config.access import ProxyOrUrl, StandingAuth, Tls, proxy_of, standing_of, tls_of
 from exporter.model import endpoint
-from exporter.settings import Headers, Secret, Settings, problem
+from exporter.settings import Headers, Settings, problem
 from exporter.url import parse
-
-#: The kinds of credentials, one of them.
-AUTH_KINDS = ("bearer", "basic", "header")
 
 
 def _url(value: Any) -> str:
@@ -35,19 +32,11 @@ ServiceUrl = Annotated[
 ]
 
 
-class ServiceAuth(Settings):
-    """Credentials for a server that is no target: exactly one kind."""
-
-    bearer: Secret | None = Field(None, description="Sent as `Authorization: Bearer ...`.")
-    basic: Basic | None = Field(None, description="HTTP basic authentication.")
-    header: HeaderCredential | None = Field(None, description="A credential in a header of its own.")
-
-
 class Service(Settings):
     """A server that is no target."""
 
     url: ServiceUrl = Field(description="Where it is: http:// or https://.")
-    auth: ServiceAuth | None = Field(None, description="Credentials: exactly one of bearer, basic, header.")
+    auth: StandingAuth | None = Field(None, description="Credentials: exactly one of bearer, basic, header.")
     headers: Headers = Field({}, description="Headers sent with every request; every value counts as a secret.")
     tls: Tls | None = Field(None, description="TLS of the connection.")
     proxy: ProxyOrUrl | None = Field(
@@ -60,17 +49,5 @@ def service_of(block: Service) -> endpoint.Service:
     parts = urlsplit(block.url)
     url = parts._replace(scheme=parts.scheme.lower()).geturl()
     return endpoint.Service(
-        url, _auth(block.auth), tuple(block.headers.items()), tls_of(block.tls), proxy_of(block.proxy)
+        url, standing_of(block.auth), tuple(block.headers.items()), tls_of(block.tls), proxy_of(block.proxy)
     )
-
-
-def _auth(block: ServiceAuth | None) -> endpoint.Standing | None:
-    if block is None:
-        return None
-    if block.bearer is not None:
-        return endpoint.Bearer(block.bearer)
-    if block.basic is not None:
-        return endpoint.Basic(block.basic.username, block.basic.password)
-    if block.header is not None:
-        return endpoint.HeaderAuth(block.header.name, block.header.value)
-    return None

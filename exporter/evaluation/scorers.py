@@ -6,6 +6,7 @@ mark is a number and the score its mean; where every mark is 0 or 1 that is a pr
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class Total(NamedTuple):
     interval: tuple[float, float] | None
 
 
-class Scorer:
+class Scorer(ABC):
     """Base: the mean of marks, of which more is better."""
 
     name: ClassVar[str]
@@ -46,9 +47,9 @@ class Scorer:
         """What is wrong with an expected value, in words; None when nothing is."""
         return None
 
+    @abstractmethod
     def mark(self, answer: Any, expected: Any) -> Mark:
         """What an answer is worth. Raises `Unreadable`."""
-        raise NotImplementedError
 
     def total(self, marks: Sequence[Mark]) -> Total:
         """What at least one mark amounts to."""
