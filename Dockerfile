@@ -1,7 +1,7 @@
 # The image of model-exporter. The base needs nothing but Python >= 3.11 with venv, at the same path in both stages:
 #     docker build -t model-exporter .
 #     docker build -t model-exporter --build-arg BASE_IMAGE=registry.example/python:3.13-slim .
-#     docker build -t model-exporter --build-arg EXTRAS=fast,grpc,oauth2,aws,schema .
+#     docker build -t model-exporter --build-arg EXTRAS=fast,grpc,oauth2,aws,schema,otlp .
 ARG BASE_IMAGE=docker.io/library/python:3.13-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
