@@ -10,7 +10,7 @@ from exporter.cli.command import Group
 @click.group(
     cls=Group,
     examples=("model-exporter demo", "model-exporter run --target http://127.0.0.1:8000"),
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="model-exporter")
 def main() -> None:
