@@ -394,13 +394,13 @@ async def test_what_is_new_has_time_to_start_and_what_is_old_has_had_it(
     api.put("pods", pod("old"))
     api.put("pods", pod("young", metadata={"creationTimestamp": "2026-01-01T00:59:00Z"}))
     discoverer = cluster("pod", startup=600.0, wall=lambda: 1767229200.0)  # an hour into the year
-    assert startups(await discoverer.find()) == {"models/old": "0s", "models/young": "600.0s"}
+    assert startups(await discoverer.find()) == {"models/old": "0s", "models/young": "600000ms"}
     async with running(discoverer) as at_work:
         api.put("pods", pod("told", containers=[container]))
         api.put("pods", pod("said", containers=[container], annotations={"model-exporter/startup": "1h"}))
         found = await at_work.until("models/old", "models/said", "models/told", "models/young")
         assert startups(found) == {
-            "models/old": "0s", "models/said": "1h", "models/told": "310s", "models/young": "600.0s",
+            "models/old": "0s", "models/said": "1h", "models/told": "310s", "models/young": "600000ms",
         }  # fmt: skip
 
 

@@ -64,7 +64,7 @@ class Cluster(FakeServer):
         self._wake()
 
     def cut(self) -> None:
-        """Break every watch in the middle."""
+        """Break every watch in the middle, before what was not told yet."""
         self._cuts += 1
         self._wake()
 
@@ -156,15 +156,15 @@ class Cluster(FakeServer):
         try:
             while True:
                 changed = self._changed
+                if self._cuts != cuts:
+                    assert request.transport is not None
+                    request.transport.abort()
+                    return response
                 for version, of, kind, found in self._history:
                     if version > sent and of == plural:
                         sent = version
                         if (event := self._seen(request, kind, found)) is not None:
                             await response.write(json.dumps(event).encode() + b"\n")
-                if self._cuts != cuts:
-                    assert request.transport is not None
-                    request.transport.abort()
-                    return response
                 if self._ends != ends or self._leaving.is_set():
                     return response
                 await changed.wait()

@@ -141,7 +141,8 @@ class Kubernetes(Listing):
         its time.
         """
         seconds = self._selection.startup
-        return labels.get("__startup__", f"{seconds}s") if not first or self._wall() - made < seconds else "0s"
+        usual = f"{round(seconds * 1000)}ms"
+        return labels.get("__startup__", usual) if not first or self._wall() - made < seconds else "0s"
 
     def _refuse(self, problem: str, problems: list[str]) -> None:
         """Others write what is found: what they get wrong is told once, and is no failure of ours."""
