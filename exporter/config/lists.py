@@ -68,7 +68,7 @@ class KubernetesObjects(Settings):
         description="What becomes a target: a Service, each address behind one, each Pod, or an InferenceService."
     )
     namespaces: list[ObjectName] = Field(
-        [], max_length=1000, description="Only of these. Default: of all; must be named where credentials are sent."
+        [], max_length=100, description="Only of these. Default: of all; must be named where credentials are sent."
     )
     selector: Selector | None = Field(None, description="Labels that select the objects, such as app=llm.")
     annotated: bool | None = Field(

@@ -216,9 +216,9 @@ async def test_who_may_list_and_not_watch_has_targets_and_failures_at_a_bearable
         await at_work.failed(3)
         assert at_work.names == ("models/a",)
         assert lists(api, "pods") <= at_work.own.discovery_failures["k8s"] + 2
-        api.forbidden = set()
         api.put("pods", pod("b"))
         await at_work.until("models/a", "models/b")
+        api.forbidden = set()
         await until(lambda: api.watching)
 
 
@@ -247,7 +247,12 @@ async def test_one_namespace_that_may_not_be_read_hides_no_other(
     api.put("pods", pod("b", "two"))
     api.put("pods", pod("c", "three"))
     assert tuple(await labels_of(cluster("pod", namespaces=("one", "two")))) == ("one/a", "two/b")
-    assert any(asked.startswith("GET /api/v1/namespaces/two/pods?") for asked in api.asked)
+    assert all(asked.startswith("GET /api/v1/namespaces/") for asked in api.asked), "no right of the whole cluster"
+    api.forbidden = {("list", "one/pods")}
+    found = await cluster("pod", namespaces=("one", "two")).find()
+    assert found.names == ("two/b",)
+    assert found.failure is not None
+    assert found.failure.detail.startswith("pods of one: http_status the server answers 403: pods is forbidden")
 
 
 async def test_a_new_question_is_followed_by_a_new_follower(api: Cluster, cluster: Callable[..., Kubernetes]) -> None:

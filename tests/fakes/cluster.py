@@ -20,7 +20,9 @@ _KINDS = {
 
 
 class Cluster(FakeServer):
-    """`forbidden` holds (verb, plural) that the account may not; `missing` are plurals nobody installed."""
+    """`forbidden` holds (verb, plural) or (verb, "namespace/plural") that the account may not; `missing` are plurals
+    that nobody installed.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,7 +113,8 @@ class Cluster(FakeServer):
         verb = "watch" if request.query.get("watch") == "true" else "list"
         if plural in self.missing:
             return _status(404, "NotFound", "the server could not find the requested resource")
-        if (verb, plural) in self.forbidden:
+        place = f"{request.match_info.get('namespace', '')}/{plural}"
+        if (verb, plural) in self.forbidden or (verb, place) in self.forbidden:
             who = "system:serviceaccount:models:exporter"
             message = f'{plural} is forbidden: User "{who}" cannot {verb} resource "{plural}" in API group ""'
             return _status(403, "Forbidden", message)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from exporter import log
 from exporter.contracts import Found
 from exporter.discovery.kubernetes.api import Api
-from exporter.discovery.kubernetes.chosen import Chosen, Role
+from exporter.discovery.kubernetes.chosen import Objects, Role
 from exporter.discovery.kubernetes.inference import INFERENCE_SERVICES
 from exporter.discovery.kubernetes.kept import Wanted
 from exporter.discovery.kubernetes.pods import PODS
@@ -34,8 +34,8 @@ ROLES: dict[str, Role] = {
 }  # fmt: skip
 #: Seconds after which all is made anew though nothing was told, and the least between two times it is.
 INTERVAL, PAUSE = 60.0, 0.5
-#: Objects that can be no target which are told, and remembered as told.
-_TOLD, _REMEMBERED = 10, 10_000
+#: Objects that can be no target which are told.
+_TOLD = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Kubernetes(Listing):
         return Watched(api, shown, resource.path(namespace), query, lambda found: resource.keep(found, wanted))
 
     async def _parts(self) -> Sequence[Part]:
-        """A part for each namespace, and one for each collection that could not be read. Raises `Failure` when none
+        """A part for all that is known, and one for each collection that could not be read. Raises `Failure` when none
         could.
         """
         everything = self._all()
@@ -111,7 +111,7 @@ class Kubernetes(Listing):
             for each in everything:
                 group.create_task(each.list())
         failures = [(each.shown, each.failure) for each in everything if each.failure is not None]
-        if len(failures) == len(everything):
+        if failures and all(each.old for each in everything):
             shown, failure = failures[0]
             raise Failure(failure.reason, f"{shown}: {failure.detail}", http_status=failure.http_status)
         known = [
@@ -120,11 +120,13 @@ class Kubernetes(Listing):
             # Without the replicas nobody knows which may be asked.
             if all(each.kept is not None for each in collections)
         ]
-        chosen = await asyncio.to_thread(lambda: [self._role.choose(collections) for collections in known])
+        entries = await asyncio.to_thread(self._entries, known)
         problems = [Part(shown, None, f"{shown}: {failure.reason} {failure.detail}") for shown, failure in failures]
-        return [Part("", self._entries(chosen)), *problems]
+        return [Part("", entries), *problems]
 
-    def _entries(self, found: Sequence[Chosen]) -> list[Labels]:
+    def _entries(self, known: Sequence[Sequence[Objects]]) -> list[Labels]:
+        """What the role makes of it: in a thread, for there may be thousands."""
+        found = [self._role.choose(collections) for collections in known]
         self._asleep = sum(each.asleep for each in found)
         for each in found:
             for problem in each.problems:
@@ -146,7 +148,7 @@ class Kubernetes(Listing):
 
     def _refuse(self, problem: str, problems: list[str]) -> None:
         """Others write what is found: what they get wrong is told once, and is no failure of ours."""
-        if problem in self._refused or len(self._refused) >= _REMEMBERED:
+        if problem in self._refused or len(self._refused) >= _TOLD:
             return
         self._refused.add(problem)
         log.event(logger, logging.WARNING, "an object can be no target", source=self.source, problem=problem)

@@ -68,16 +68,15 @@ def choose(collections: Sequence[Objects]) -> Chosen:
             chosen.refuse(service, service.problem)
         if service.asked is None:
             continue
-        mine, facts = replicas[service.id], service.facts
+        mine, facts, port = replicas[service.id], service.facts, service.asked.get("port", "")
         protocol = "" if "__module__" in service.asked else facts["protocol"]
         labels = {"__model__": service.id.partition("/")[2], "__protocol__": protocol}
         if facts["stopped"] or not (mine or facts["copies"]):
             chosen.asleep += 1
         elif facts["url"] and not facts["sleeps"]:
-            scheme, host, port = facts["url"]
-            chosen.add(service, [Place(host, port, {"__scheme__": scheme})], labels)
+            scheme, host, usual = facts["url"]
+            chosen.add(service, [Place(host, port if port.isdigit() else usual, {"__scheme__": scheme})], labels)
         else:
-            port = service.asked.get("port", "")
             places = [place for pod in mine for place in _of_pod(pod, port)]
             chosen.add(service, places, labels, each=True)
     return chosen

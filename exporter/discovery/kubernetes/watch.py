@@ -40,6 +40,11 @@ class Watched:
         self._not_watched: Failure | None = None
 
     @property
+    def old(self) -> bool:
+        """Whether the last try to list it failed."""
+        return self._not_listed is not None
+
+    @property
     def failure(self) -> Failure | None:
         """Why what is kept may be old."""
         return self._not_listed or self._not_watched
@@ -135,11 +140,14 @@ class Watched:
         return kept != before
 
     def _kept(self, found: Mapping[str, Any]) -> Kept | None:
-        """None for what is no such object: others write them, and one that is strange must not hide the rest."""
+        """None for what nobody asks for, and for what is no such object: others write them, and one that is strange
+        must not hide the rest.
+        """
         try:
-            return self._keep(found)
+            kept = self._keep(found)
         except (KeyError, TypeError, AttributeError, ValueError):
             return None
+        return kept if kept.asked is not None or kept.problem or kept.of else None
 
 
 class _Refused(Exception):
