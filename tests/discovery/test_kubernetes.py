@@ -12,7 +12,8 @@ import pytest
 from exporter.contracts import Follower, Found
 from exporter.discovery import Discovery
 from exporter.discovery import kubernetes as module
-from exporter.discovery.kubernetes import Kubernetes, Selection, Wanted, watch
+from exporter.discovery.kubernetes import Kubernetes, Selection, Wanted, pods, watch
+from exporter.discovery.kubernetes.api import Api
 from exporter.discovery.listing import Choice, Labels
 from exporter.discovery.relabel import Rule
 from exporter.ledger import Own
@@ -119,6 +120,10 @@ def lists(api: Cluster, plural: str) -> int:
     return sum(f"/{plural}?" in asked and "watch=" not in asked for asked in api.asked)
 
 
+def watches(api: Cluster, plural: str) -> int:
+    return sum(f"/{plural}?" in asked and "watch=" in asked for asked in api.asked)
+
+
 # Following
 
 
@@ -154,6 +159,7 @@ async def test_a_watch_that_ends_goes_on_where_it_was(
         await at_work.until()
         await until(lambda: api.watching)
         getattr(api, how)()
+        await until(lambda: watches(api, "pods") == 2)
         api.put("pods", pod("a"))
         await at_work.until("models/a")
         assert lists(api, "pods") == 1
@@ -168,14 +174,16 @@ async def test_a_bookmark_is_where_the_next_watch_begins(api: Cluster, cluster: 
         for _ in range(3):
             api.bookmark("pods")
         api.compacted = api.version
-        await asyncio.sleep(0.05)
         api.end()
+        await until(lambda: watches(api, "pods") == 2)
         api.put("pods", pod("a"))
         await at_work.until("models/a")
         assert lists(api, "pods") == 1, "the bookmark is new enough"
 
 
-async def test_what_is_too_old_is_listed_anew(api: Cluster, cluster: Callable[..., Kubernetes]) -> None:
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_what_is_too_old_is_listed_anew(api: Cluster, cluster: Callable[..., Kubernetes], at_once: bool) -> None:
+    api.gone_at_once = at_once
     api.put("pods", pod("a"))
     async with running(cluster("pod")) as at_work:
         await at_work.until("models/a")
@@ -187,6 +195,24 @@ async def test_what_is_too_old_is_listed_anew(api: Cluster, cluster: Callable[..
         await at_work.until("models/b")
         assert lists(api, "pods") == 2
         assert at_work.own.discovery_failures["k8s"] == 0, "410 is no failure"
+
+
+async def test_a_list_that_becomes_too_old_between_two_pages_begins_anew_once(
+    api: Cluster, cluster: Callable[..., Kubernetes]
+) -> None:
+    def compact(times: int) -> None:
+        if times:
+            api.version += 1
+            api.compacted = api.version
+        api.between = lambda: compact(times - 1)
+
+    for name in "abc":
+        api.put("pods", pod(name))
+    api.between = lambda: compact(1)
+    assert set(await labels_of(cluster("pod"))) == {"models/a", "models/b", "models/c"}
+    api.between = lambda: compact(9)
+    with pytest.raises(Failure, match="pods: the server answers 410"):
+        await cluster("pod").find()
 
 
 async def test_what_is_not_allowed_is_told_and_tried_again(
@@ -220,6 +246,22 @@ async def test_who_may_list_and_not_watch_has_targets_and_failures_at_a_bearable
         await at_work.until("models/a", "models/b")
         api.forbidden = set()
         await until(lambda: api.watching)
+
+
+async def test_a_watch_that_is_refused_again_and_again_is_told_once(
+    api: Cluster, transport: Transport, tmp_path: Path
+) -> None:
+    api.forbidden = {("watch", "pods")}
+    told: list[None] = []
+    reader = Api(transport.calls, api.kubeconfig(tmp_path))
+    watched = watch.Watched(reader, "pods", "/api/v1/pods", {}, lambda found: pods.keep(found, Wanted()))
+    following = asyncio.create_task(watched.follow(lambda: told.append(None)))
+    async with asyncio.timeout(5):
+        while watches(api, "pods") < 5:
+            await watched.list()
+            await asyncio.sleep(0.005)
+    following.cancel()
+    assert len(told) == 1, "the pace is that of who asks"
 
 
 async def test_while_the_server_is_away_what_was_found_stays(
@@ -415,19 +457,22 @@ async def test_what_is_new_has_time_to_start_and_what_is_old_has_had_it(
 async def test_a_service_is_asked_while_it_has_a_replica_ready_or_not(
     api: Cluster, cluster: Callable[..., Kubernetes]
 ) -> None:
-    for name in ("a", "b", "c"):
+    for name in ("a", "b", "c", "leaving"):
         api.put("services", service(name))
+    leaving = endpoints("leaving", "10.1.0.9")
+    leaving["endpoints"][0]["conditions"]["terminating"] = True
+    api.put("endpointslices", leaving)
     api.put("endpointslices", endpoints("a", "10.1.0.1"))
     api.put("endpointslices", endpoints("b", "10.1.0.2", ready=False))
     api.put("endpointslices", endpoints("c"))
     async with running(cluster("service")) as at_work:
         found = await at_work.until("models/a", "models/b")
         assert found.entries[0]["__address__"] == "a.models.svc:80"
-        assert at_work.own.discovery_asleep["k8s"] == 1
+        assert at_work.own.discovery_asleep["k8s"] == 2
         await until(lambda: api.watching == 2)
         api.put("endpointslices", endpoints("a"))  # scaled to zero
         await at_work.until("models/b")
-        assert at_work.own.discovery_asleep["k8s"] == 2
+        assert at_work.own.discovery_asleep["k8s"] == 3
         api.put("endpointslices", endpoints("c", "10.1.0.3", ready=False))  # woken by somebody else
         await at_work.until("models/b", "models/c")
         api.delete("services", "models", "b")

@@ -4,6 +4,7 @@ selectors, versions, bookmarks, `410 Gone` for what is too old, `Status` objects
 
 import asyncio
 import json
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,11 @@ class Cluster(FakeServer):
         self.missing: set[str] = set()
         #: Opening a watch from before it, or going on with a list, is 410.
         self.compacted = 0
+        #: Whether that is said by the status of the answer, and not by an event.
+        self.gone_at_once = False
         self.page = 2
+        #: Called before each further page of a list.
+        self.between: Callable[[], None] = lambda: None
         self.watching = 0
         self._objects: dict[tuple[str, str, str], dict[str, Any]] = {}
         self._history: list[tuple[int, str, str, dict[str, Any]]] = []
@@ -134,6 +139,8 @@ class Cluster(FakeServer):
         return namespace is None or metadata["namespace"] == namespace
 
     async def _list(self, request: web.Request, plural: str) -> web.StreamResponse:
+        if "continue" in request.query:
+            self.between()
         start, _, version = request.query.get("continue", f"0:{self.version}").partition(":")
         if int(version) < self.compacted:
             return _status(410, "Expired", "The provided continue parameter is too old")
@@ -147,6 +154,8 @@ class Cluster(FakeServer):
 
     async def _watch(self, request: web.Request, plural: str) -> web.StreamResponse:
         sent = int(request.query["resourceVersion"])
+        if sent < self.compacted and self.gone_at_once:
+            return _status(410, "Expired", "too old resource version")
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
         await response.prepare(request)
