@@ -603,6 +603,25 @@ async def test_which_inference_services_may_be_scaled_to_zero(
     assert list(await labels_of(cluster("inferenceservice", wanted=ALL))) == ([name] if name else [])
 
 
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://169.254.169.254/latest", "models/iris/iris-0"),
+        ("unix:///run/socket", "models/iris/iris-0"),
+        ("http://[::1", "models/iris/iris-0"),
+        ("http://10.0.0.1:8080", "models/iris"),
+    ],
+)
+async def test_a_url_that_can_be_none_of_a_cluster_is_not_used(
+    api: Cluster, cluster: Callable[..., Kubernetes], url: str, name: str
+) -> None:
+    made = inference("iris")
+    made["status"]["address"]["url"] = url
+    api.put("inferenceservices", made)
+    api.put("pods", predictor("iris", "iris-0"))
+    assert list(await labels_of(cluster("inferenceservice", wanted=ALL))) == [name]
+
+
 async def test_a_cluster_without_kserve_says_so(api: Cluster, cluster: Callable[..., Kubernetes]) -> None:
     api.missing = {"inferenceservices"}
     found = await cluster("inferenceservice", wanted=ALL).find()

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from exporter.discovery.kubernetes import pods
 from exporter.discovery.kubernetes.chosen import Chosen, Objects, Resource, Role
-from exporter.discovery.kubernetes.kept import META, Kept, Place, Wanted, at_port, kept, meta
+from exporter.discovery.kubernetes.kept import META, Kept, Place, Wanted, at_port, kept, meta, reachable
+from exporter.transport.resolve import is_literal
 
 #: The label by which a Pod says whose it is, and the container in which the model is.
 _OWNER = "serving.kserve.io/inferenceservice"
@@ -103,8 +104,9 @@ def _url(url: str) -> tuple[str, str, str] | None:
     """Scheme, host and port; the path of KServe's urls is one of several APIs."""
     try:
         parts = urlsplit(url)
-        if parts.scheme in ("http", "https") and parts.hostname:
-            return parts.scheme, parts.hostname, str(parts.port or "")
+        host = parts.hostname or ""
+        if parts.scheme in ("http", "https") and host and (reachable(host) or not is_literal(host)):
+            return parts.scheme, host, str(parts.port or "")
     except ValueError:
         pass
     return None

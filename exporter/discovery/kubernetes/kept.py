@@ -116,7 +116,7 @@ def reachable(address: Any) -> bool:
     a cloud has at link-local addresses.
     """
     try:
-        found = ip_address(address)
+        found = ip_address(str(address))
     except ValueError:
         return False
     mapped = getattr(found, "ipv4_mapped", None) or found
