@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Hashable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from exporter.model.cost import Cost
 from exporter.model.failure import Failure
@@ -263,7 +263,8 @@ class Found:
     `over` is how many more there are than it may watch, `missing` how many were expected and are not there (None where
     nothing can be expected). `detection` is what the server turned out to be, where that had to be found out.
     `entries` holds the labels of each of the names, where more than the name is known. `failure` says what could not be
-    read or used, where the rest could.
+    read or used, where the rest could. `asleep` is how many were left out for having no replica now, None where nobody
+    asks for replicas.
     """
 
     names: tuple[str, ...]
@@ -272,6 +273,7 @@ class Found:
     detection: Detection | None = None
     entries: tuple[Mapping[str, str], ...] = ()
     failure: Failure | None = None
+    asleep: int | None = None
 
 
 class Discoverer(Protocol):
@@ -284,6 +286,14 @@ class Discoverer(Protocol):
 
     async def find(self) -> Found:
         """All there is now. Raises `Failure`; what was found before then stays."""
+
+
+@runtime_checkable
+class Follower(Discoverer, Protocol):
+    """A discoverer that is told of changes, and need not wait for its interval."""
+
+    async def follow(self, changed: Callable[[], None]) -> None:
+        """Run beside `find` until cancelled. `changed` is called when `find` has, or must look for, something else."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

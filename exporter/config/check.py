@@ -72,7 +72,9 @@ class _Checker:
         yield from self._secrets(("sinks",), secrets_in(self.file.sinks))
         yield from check_training.training(self.file.training or [])
         yield from self._secrets(("training",), secrets_in(self.file.training or []))
-        used = {target.module for target in targets} | {entry.module for entry in entries}
+        used = {target.module for target in targets}.union(
+            {entry.module for entry in entries}, *(entry.modules for entry in entries)
+        )
         for name in self.file.modules:
             # With on_demand.allow a module may be there for /probe alone.
             if name not in used and not self.file.on_demand.allow:
@@ -102,6 +104,11 @@ class _Checker:
         if entry.module is not None and entry.module not in self.modules:
             yield Finding((*path, "module"), self._unknown_module(entry.module))
         yield from check_discovery.source(path, entry)
+        if entry.kubernetes is not None:
+            for index, module in enumerate(entry.kubernetes.modules):
+                if module not in self.modules:
+                    yield Finding((*path, "kubernetes", "modules", index), self._unknown_module(module))
+            yield from check_discovery.kubernetes((*path, "kubernetes"), entry, self.file)
         catalogue = entry.catalogue
         if catalogue is None:
             yield from self._secrets(path, secrets_in(entry))

@@ -6,14 +6,14 @@ from exporter.config import check_service
 from exporter.config.catalogue import source_name
 from exporter.config.lists import complaint, default_name
 from exporter.config.merge import name_of
-from exporter.config.models import Catalogue, Discovery, Target
+from exporter.config.models import Catalogue, Connection, Discovery, File, Target
 from exporter.config.problems import Finding, Path
 from exporter.discovery.catalogue import Wanted
 from exporter.discovery.dns import source_of
 from exporter.transport.resolve import is_literal
 
 #: What an entry may be, one of them.
-SOURCES = ("catalogue", "file", "http")
+SOURCES = ("catalogue", "file", "http", "kubernetes")
 #: Headers that asking for a list sets.
 _OF_A_LIST = dict.fromkeys(("accept", "user-agent", "x-prometheus-refresh-interval-seconds"), "discovery")
 #: Sources that are no entries.
@@ -26,7 +26,7 @@ def names(entries: Sequence[Discovery]) -> Iterator[Finding]:
     for index, entry in enumerate(entries):
         if entry.catalogue is not None:
             name = source_name(entry, entry.catalogue)
-        elif (listed := entry.file or entry.http) is not None:
+        elif (listed := entry.listed) is not None:
             name = entry.name or default_name(listed)
         else:
             continue
@@ -54,6 +54,23 @@ def source(path: Path, entry: Discovery) -> Iterator[Finding]:
         if (found_wrong := complaint(block)) is not None:
             key, message = found_wrong
             yield Finding((*path, "relabel_configs", index, *filter(None, (key,))), message)
+
+
+def kubernetes(path: Path, entry: Discovery, file: File) -> Iterator[Finding]:
+    """Credentials that would go to whoever may make an object in any namespace."""
+    if entry.kubernetes is None or entry.kubernetes.namespaces:
+        return
+    sending = [name for name in sorted(entry.modules) if (module := file.modules.get(name)) and _sends(module)]
+    if sending or _sends(file.defaults):
+        whose = f"module {sending[0][:100]!r}" if sending else "defaults"
+        message = (
+            f"auth or headers of {whose} would go to objects of any namespace; name the namespaces that may have them"
+        )
+        yield Finding(path, f"{message}: namespaces: [...]")
+
+
+def _sends(block: Connection) -> bool:
+    return bool(block.headers) or getattr(block, "auth", None) is not None
 
 
 def misplaced(path: Path, catalogue: Catalogue) -> Iterator[Finding]:

@@ -144,6 +144,13 @@ discovery:
     relabel_configs:
       - {{source_labels: [served_model], target_label: __model__}}
       - {{action: labeldrop, regex: served_model}}
+  - kubernetes:          # what is annotated model-exporter/probe: "true", as it comes and goes
+      role: pod          # or service, endpointslice, inferenceservice
+      namespaces: [models]
+      modules: [chat]    # that model-exporter/module may name
+    name: cluster
+    relabel_configs:
+      - {{source_labels: [__meta_kubernetes_namespace], target_label: namespace}}
 
 # Training jobs whose logs are followed: whether they move on, and how they end.
 training:

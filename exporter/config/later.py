@@ -3,4 +3,4 @@
 NOT_YET = "not available in this version"
 
 #: Kinds of entries of `discovery`.
-SOURCES = frozenset({"dns", "kubernetes"})
+SOURCES = frozenset({"dns"})

@@ -1,8 +1,8 @@
 """Entries of `discovery` whose targets stand on lists that others keep: what asks, and the jobs of what was found.
 
 The labels of an entry decide: `__scheme__`, `__address__` and `__path__` make its url, unless `__address__` is one;
-`__target__` is its name, `__protocol__`, `__model__` and `__module__` are its keys of those names; labels that do not
-begin with `__` are its own. `job` and `instance` are left out: Prometheus sets them.
+`__target__` is its name, `__protocol__`, `__model__`, `__module__` and `__startup__` are its keys of those names;
+labels that do not begin with `__` are its own. `job` and `instance` are left out: Prometheus sets them.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from exporter.config import loader
 from exporter.config.build import SLICE, jobs_of
-from exporter.config.lists import Files, HttpList, default_name, rule_of
+from exporter.config.lists import Files, KubernetesObjects, Source, default_name, rule_of
 from exporter.config.merge import Merger, name_of
 from exporter.config.models import Discovery, File
 from exporter.config.models import Target as Settings
@@ -22,6 +22,7 @@ from exporter.config.service import service_of
 from exporter.contracts import Discoverer, Found
 from exporter.discovery import files, http
 from exporter.discovery.groups import ADDRESS
+from exporter.discovery.kubernetes import Kubernetes, Selection, Wanted
 from exporter.discovery.listing import Choice, Labels, Listing
 from exporter.model.endpoint import Endpoint
 from exporter.model.job import Job
@@ -32,7 +33,12 @@ if TYPE_CHECKING:
     from exporter.transport.calls import Calls
 
 #: Labels that become keys of a target.
-_KEYS = {"__target__": "name", "__protocol__": "protocol", "__model__": "model", "__module__": "module"}
+_KEYS = {
+    "__target__": "name", "__protocol__": "protocol", "__model__": "model", "__module__": "module",
+    "__startup__": "startup",
+}  # fmt: skip
+#: Seconds a workload of a cluster may take to start where nothing is said: what Kubernetes gives a rollout.
+_STARTUP = 600.0
 #: Labels that lists for Prometheus often hold and no series of ours may.
 _PROMETHEUS = frozenset({"job", "instance"})
 
@@ -48,15 +54,16 @@ def values_of(labels: Labels, entry: Discovery) -> dict[str, Any]:
     own = {name: value for name, value in labels.items() if not name.startswith("__") and name not in _PROMETHEUS}
     values: dict[str, Any] = {"url": address, "module": entry.module, "labels": {**entry.labels, **own}}
     values |= {key: labels[label] for label, key in _KEYS.items() if label in labels}
+    if entry.kubernetes is not None and values["module"] is not None and values["module"] not in entry.modules:
+        # Whoever makes objects must not choose whose credentials are sent to them.
+        raise ValueError(f"{address[:100]!r}: {values['module'][:100]!r} is not one of the modules of the entry")
     return {key: value for key, value in values.items() if value is not None}
 
 
 class Listed:
     """One entry. Targets are checked as those of the config are, before they count as found."""
 
-    def __init__(
-        self, entry: Discovery, source: Files | HttpList, file: File, merger: Merger, own_keys: OwnKeys
-    ) -> None:
+    def __init__(self, entry: Discovery, source: Source, file: File, merger: Merger, own_keys: OwnKeys) -> None:
         self.name = entry.name or default_name(source)
         #: What stands for the targets before they are known.
         self.placeholder = Target(self.name, Endpoint("unix", self.name, 0), labels=entry.labels)
@@ -79,10 +86,24 @@ class Listed:
         if isinstance(source, Files):
             paths = tuple(source.paths)
             return Listing(self.name, paths, source.interval, lambda: files.read(paths), choice)
+        if isinstance(source, KubernetesObjects):
+            return Kubernetes(self.name, self._selection(source), calls, choice)
         service, interval, timeout = service_of(source), source.interval, source.timeout
         return Listing(
             self.name, service.url, interval, lambda: http.read(calls, service, interval=interval, timeout=timeout),
             choice,
+        )  # fmt: skip
+
+    def _selection(self, source: KubernetesObjects) -> Selection:
+        entry, file = self._entry, self._file
+        module = file.modules.get(entry.module or "")
+        startups = (source.startup, module.startup if module is not None else None, file.defaults.startup)
+        annotated = source.annotated if source.annotated is not None else source.role != "inferenceservice"
+        return Selection(
+            source.role, tuple(source.namespaces), source.selector or "", source.kubeconfig, source.context,
+            # What a module says of its protocol is meant.
+            Wanted(annotated, entry.modules, guess=module is None or module.protocol is None),
+            next((each for each in startups if each is not None), _STARTUP),
         )  # fmt: skip
 
     async def prepare(self, found: Found | None) -> None:

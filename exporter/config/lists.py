@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from exporter.config.names import LABEL_NAME
+from exporter.config.names import LABEL_NAME, Name, ObjectName, Selector
 from exporter.config.service import Service
 from exporter.discovery.relabel import Action, Rule
 from exporter.protocols.patterns import Regex
@@ -61,6 +61,38 @@ class HttpList(Service):
     limit: Count = Field(10_000, description="Targets that are watched at most.")
 
 
+class KubernetesObjects(Settings):
+    """Objects of a Kubernetes cluster, followed as they come and go: see docs/discovery.md."""
+
+    role: Literal["service", "endpointslice", "pod", "inferenceservice"] = Field(
+        description="What becomes a target: a Service, each address behind one, each Pod, or an InferenceService."
+    )
+    namespaces: list[ObjectName] = Field(
+        [], max_length=100, description="Only of these. Default: of all; must be named where credentials are sent."
+    )
+    selector: Selector | None = Field(None, description="Labels that select the objects, such as app=llm.")
+    annotated: bool | None = Field(
+        None,
+        description='Only objects annotated model-exporter/probe: "true"; otherwise all but those annotated "false". '
+        "Default: true, false with role inferenceservice.",
+    )
+    modules: list[str] = Field(
+        [], max_length=1000, description="Modules the annotation model-exporter/module may name. Default: none."
+    )
+    startup: PositiveDuration | None = Field(
+        None,
+        description="Time a workload that is new is loading and not down, where neither an annotation nor its "
+        "startupProbe says. Default: that of module or defaults, else 10m.",
+    )
+    kubeconfig: FilePath | None = Field(
+        None,
+        description="How to reach the cluster. Default: KUBECONFIG, else the exporter's own service account, else "
+        "~/.kube/config.",
+    )
+    context: Name | None = Field(None, description="A context of the kubeconfig. Default: its current one.")
+    limit: Count = Field(10_000, description="Targets that are watched at most.")
+
+
 def rule_of(block: RelabelConfig) -> Rule:
     """The step as a value."""
     return Rule(
@@ -86,6 +118,12 @@ def complaint(block: RelabelConfig) -> tuple[Literal["", "target_label", "modulu
     return None
 
 
-def default_name(source: Files | HttpList) -> str:
+#: What an entry may read its targets from, beside a server's own list of models.
+Source = Files | HttpList | KubernetesObjects
+
+
+def default_name(source: Source) -> str:
     """The label `source` of a list without a name of its own."""
+    if isinstance(source, KubernetesObjects):
+        return f"kubernetes:{source.role}"
     return f"file:{Path(source.paths[0]).name}" if isinstance(source, Files) else f"http:{parse(source.url).name}"

@@ -22,7 +22,7 @@ from exporter.config.access import ONE_OF, Auth, ModuleAuth, ProxyOrUrl, Tls
 from exporter.config.budget import Budget
 from exporter.config.deploy import Deploy, Environment
 from exporter.config.hosts import HostPattern
-from exporter.config.lists import Files, HttpList, RelabelConfig
+from exporter.config.lists import Files, HttpList, KubernetesObjects, RelabelConfig, Source
 from exporter.config.maintenance import Window
 from exporter.config.metrics import Metrics
 from exporter.config.names import LabelValue, Name
@@ -310,10 +310,12 @@ class Discovery(Settings):
     catalogue: Catalogue | None = Field(None, description="A server that lists its models.")
     file: Files | None = Field(None, description="Files of target groups, as Prometheus's file_sd.")
     http: HttpList | None = Field(None, description="A server of target groups, as Prometheus's http_sd.")
+    kubernetes: KubernetesObjects | None = Field(None, description="What runs in a Kubernetes cluster.")
     name: Name | None = Field(
         None,
         description="Unique name: the label `source`, and with a catalogue the beginning of the targets' names. "
-        "Default: host:port of the catalogue, file:NAME of the first file, http:host:port[/path].",
+        "Default: host:port of the catalogue, file:NAME of the first file, http:host:port[/path], "
+        "kubernetes:ROLE.",
     )
     relabel_configs: list[RelabelConfig] = Field(
         [],
@@ -322,6 +324,17 @@ class Discovery(Settings):
     )
     module: str | None = Field(None, description="The module whose settings the targets get.")
     labels: dict[str, LabelValue] = Field({}, description="Labels on every series of the targets.")
+
+    @property
+    def listed(self) -> Source | None:
+        """What has labels to make targets of; None with a catalogue."""
+        return self.file or self.http or self.kubernetes
+
+    @property
+    def modules(self) -> frozenset[str]:
+        """The modules that objects of a cluster may have."""
+        named = self.kubernetes.modules if self.kubernetes is not None else ()
+        return frozenset((*named, *((self.module,) if self.module is not None else ())))
 
 
 class File(Settings):

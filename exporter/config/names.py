@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from exporter.settings import problem
 
@@ -61,3 +61,6 @@ Name = Annotated[
 ]
 #: A label's value. Names of labels are judged by `check_label_name`, so that each is reported at its own place.
 LabelValue = Annotated[str, BeforeValidator(_label), WithJsonSchema({"type": "string", "maxLength": MAX_BYTES})]
+#: A name as Kubernetes allows it, and a selection by labels.
+ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+Selector = Annotated[str, Field(min_length=1, max_length=1024)]

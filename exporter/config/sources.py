@@ -114,6 +114,6 @@ def sources(file: File) -> tuple[Source | Listed, ...]:
 def _source(entry: Discovery, file: File, merger: Merger, own_keys: OwnKeys) -> Source | Listed:
     if entry.catalogue is not None:
         return Source(entry, entry.catalogue, merger, own_keys)
-    source = entry.file or entry.http
+    source = entry.listed
     assert source is not None  # noqa: S101 - checked: an entry has one source
     return Listed(entry, source, file, merger, own_keys)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from exporter.config.names import Name
+from exporter.config.names import Name, ObjectName, Selector
 from exporter.config.service import Service, ServiceUrl, service_of
 from exporter.model import endpoint
 from exporter.model.training import MAX_NAMES, STALL_AFTER, Divergence, Outcome, Rules
@@ -44,9 +44,6 @@ def _factor(value: Any) -> float:
 
 
 LineRegex = Annotated[Regex, AfterValidator(_groups)]
-#: A name as Kubernetes allows it.
-ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
-Selector = Annotated[str, Field(min_length=1, max_length=1024)]
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,255}$")]
 ValueName = Annotated[str, Field(min_length=1, max_length=128)]
 Factor = Annotated[float, BeforeValidator(_factor), WithJsonSchema({"type": "number", "exclusiveMinimum": 1})]

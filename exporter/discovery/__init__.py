@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from exporter import log
-from exporter.contracts import Discoverer, Found
+from exporter.contracts import Discoverer, Follower, Found
 from exporter.ledger import Own
 from exporter.model.failure import Failure, Reason
 
@@ -78,7 +78,8 @@ class Discovery:
             task.cancel()
         own = self._own
         for numbers in (
-            own.discovery_failures, own.discovery_last_success_at, own.discovery_over_limit, own.models_missing,
+            own.discovery_failures, own.discovery_last_success_at, own.discovery_over_limit, own.discovery_asleep,
+            own.models_missing,
         ):  # fmt: skip
             numbers.pop(source, None)
 
@@ -108,14 +109,26 @@ class _Loop:
 
     async def run(self) -> None:
         while True:
-            self._at_once.clear()
-            await self._ask()
-            wait = self.discoverer.interval
-            if self._failures:
-                wait = min(wait, RECHECK * 2.0 ** min(self._failures - 1, 32))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self._at_once.wait()
+            discoverer = self.discoverer
+            if not isinstance(discoverer, Follower):
+                await self._round()
+                continue
+            async with asyncio.TaskGroup() as group:
+                following = group.create_task(discoverer.follow(self._at_once.set))
+                while discoverer is self.discoverer:
+                    await self._round()
+                following.cancel()
+
+    async def _round(self) -> None:
+        """Ask, and wait until it is worth asking again."""
+        self._at_once.clear()
+        await self._ask()
+        wait = self.discoverer.interval
+        if self._failures:
+            wait = min(wait, RECHECK * 2.0 ** min(self._failures - 1, 32))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._at_once.wait()
 
     async def _ask(self) -> None:
         discoverer = self.discoverer
@@ -149,6 +162,8 @@ class _Loop:
         source, before = self.discoverer.source, self.found
         own = self._own
         own.discovery_over_limit[source] = found.over
+        if found.asleep is not None:
+            own.discovery_asleep[source] = found.asleep
         if found.missing is not None:
             own.models_missing[source] = found.missing
         if found.failure is None:

@@ -88,12 +88,14 @@ class Listing:
             except TimeoutError:
                 problems.append("relabel_configs: a regular expression takes too long")
             except ValueError as error:
-                problems.append(str(error))
+                self._refuse(str(error), problems)
             else:
                 if (first := chosen.setdefault(name, labels)) != labels:
                     keys = sorted(key for key in first.keys() | labels.keys() if first.get(key) != labels.get(key))
                     told = ", ".join(keys)
-                    problems.append(f"two targets are named {name[:100]!r} and differ in {told}; the first is watched")
+                    self._refuse(
+                        f"two targets are named {name[:100]!r} and differ in {told}; the first is watched", problems
+                    )
         names = sorted(chosen)[: self._choice.limit]
         return Found(
             tuple(names),
@@ -101,3 +103,7 @@ class Listing:
             entries=tuple(chosen[name] for name in names),
             failure=Failure(Reason.MALFORMED, joined(problems)) if problems else None,
         )
+
+    def _refuse(self, problem: str, problems: list[str]) -> None:
+        """Tell of an entry that can be no target."""
+        problems.append(problem)

@@ -10,11 +10,11 @@ class Own:
     """The exporter's plain counters about itself."""
 
     __slots__ = (
-        "balance", "component_restarts", "discovery_failures", "discovery_last_success_at", "discovery_over_limit",
-        "in_flight", "internal_errors", "loop_lag", "missed_slots", "models_missing", "on_demand",
-        "reload_success_at", "reload_successful", "reloads", "schedule_delay", "scrape_seconds", "scrape_series",
-        "sink_dropped", "sink_failed", "sink_queued", "sink_retried", "sink_written", "slots", "suspect", "targets",
-        "unread_loads", "waiting",
+        "balance", "component_restarts", "discovery_asleep", "discovery_failures", "discovery_last_success_at",
+        "discovery_over_limit", "in_flight", "internal_errors", "loop_lag", "missed_slots", "models_missing",
+        "on_demand", "reload_success_at", "reload_successful", "reloads", "schedule_delay", "scrape_seconds",
+        "scrape_series", "sink_dropped", "sink_failed", "sink_queued", "sink_retried", "sink_written", "slots",
+        "suspect", "targets", "unread_loads", "waiting",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -39,6 +39,7 @@ class Own:
         self.discovery_last_success_at: dict[str, float] = {}
         self.discovery_failures: Counter[str] = Counter()
         self.discovery_over_limit: dict[str, int] = {}  #: by source: found, and not watched
+        self.discovery_asleep: dict[str, int] = {}  #: by source: without a replica now, and not watched
         self.models_missing: dict[str, int] = {}  #: by source: expected, and not listed
         #: By sink: records taken, delivered and given up; tries of a batch after its first, and tries that failed.
         self.sink_queued: Counter[str] = Counter()

@@ -11,11 +11,14 @@ import yaml
 
 from exporter.config import build, loader
 from exporter.config.catalogue import offering
-from exporter.config.listed import Listed
+from exporter.config.listed import Listed, values_of
+from exporter.config.lists import Files
+from exporter.config.models import Discovery
 from exporter.config.roster import Roster, shard_of
 from exporter.config.sources import Source, sources
 from exporter.contracts import Found
 from exporter.discovery.groups import entries as entries_of
+from exporter.discovery.kubernetes import Kubernetes, Selection, Wanted
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Job, Kind
 from exporter.model.observation import Detection
@@ -326,15 +329,17 @@ def test_the_configs_of_the_page_are_good(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("x")
     token.chmod(0o600)
-    lists, blocks = [], []
+    lists, blocks, rights = [], [], []
     for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL):
-        (lists if block.startswith("- targets") else blocks).append(block)
-    assert (len(lists), len(blocks)) == (1, 4)
+        kinds = {"- targets": lists, "apiVersion": rights}
+        next((found for start, found in kinds.items() if block.startswith(start)), blocks).append(block)
+    assert (len(lists), len(blocks), len(rights)) == (1, 5, 1)
     assert all(entries_of(yaml.safe_load(text), {}) for text in lists)
     for number, block in enumerate(blocks):
         text = block.replace("/run/secrets/token", str(token))
         if "module: chat" in text:
-            text += "modules: {chat: {protocol: openai, probes: {health: {}}}}\n"
+            text += "modules: {chat: {protocol: openai, probes: {health: {}}}, embeddings: {protocol: openai}}\n"
+            text = text if "embeddings]" in text else text.replace(", embeddings: {protocol: openai}", "")
         made = loaded(tmp_path, text, f"page{number}.yaml")
         assert made.warnings == []
         assert sources(made.file) or build.build(made.file).replicas
@@ -399,3 +404,61 @@ def test_a_list_that_did_not_change_makes_no_new_jobs() -> None:
     (other, *_) = made.jobs(entries({"__address__": "a", "team": "x"}))
     assert other.target.labels == {"team": "x"}
     assert other.fingerprint == job.fingerprint, "labels of a target are outside it"
+
+
+# Objects of a cluster
+
+
+def test_objects_of_a_cluster_have_no_module_but_those_of_the_entry() -> None:
+    values = {"file": None, "kubernetes": {"role": "pod", "modules": ["other"]}, "module": "chat"}
+    entry = Discovery.model_validate({key: value for key, value in values.items() if value})
+    at = {"__address__": "10.0.0.1:80"}
+    assert values_of(at, entry)["module"] == "chat"
+    assert values_of({**at, "__module__": "other", "__startup__": "90s"}, entry) == {
+        "url": "http://10.0.0.1:80", "module": "other", "labels": {}, "startup": "90s",
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="'secret' is not one of the modules of the entry"):
+        values_of({**at, "__module__": "secret"}, entry)
+    assert values_of({**at, "__module__": "secret"}, Discovery(file=Files(paths=["a"])))["module"] == "secret"
+
+
+@pytest.mark.parametrize(
+    ("kubernetes", "blocks", "expected"),
+    [
+        ({"role": "pod"}, {}, Selection("pod", wanted=Wanted(True, frozenset({"m"}), True), startup=600.0)),
+        (
+            {
+                "role": "inferenceservice",
+                "namespaces": ["a", "b"],
+                "selector": "app=x",
+                "context": "c",
+                "modules": ["o"],
+            },
+            {"defaults": {"startup": "2m"}},
+            Selection(
+                "inferenceservice", ("a", "b"), "app=x", None, "c", Wanted(False, frozenset({"m", "o"}), True), 120.0
+            ),
+        ),
+        (
+            {"role": "service", "annotated": False},
+            {"modules": {"m": {"protocol": "openai", "startup": "3m"}, "o": {}}},
+            Selection("service", wanted=Wanted(False, frozenset({"m"}), False), startup=180.0),
+        ),
+        (
+            {"role": "service", "startup": "4m"},
+            {"defaults": {"startup": "2m"}},
+            Selection("service", wanted=Wanted(True, frozenset({"m"}), True), startup=240.0),
+        ),
+    ],
+)
+def test_what_of_a_cluster_is_looked_for(
+    kubernetes: dict[str, Any], blocks: dict[str, Any], expected: Selection
+) -> None:
+    modules = {"modules": {"m": {}, "o": {}}}
+    entry = {"kubernetes": kubernetes, "module": "m"}
+    (made,) = sources(loader.load_values({"discovery": [entry], **modules, **blocks}, name="values").file)
+    assert isinstance(made, Listed)
+    assert made.name == f"kubernetes:{kubernetes['role']}"
+    discoverer = made.discoverer(None, None)  # type: ignore[arg-type]
+    assert isinstance(discoverer, Kubernetes)
+    assert discoverer.question[1] == expected  # type: ignore[index]

@@ -226,3 +226,50 @@ def test_a_bug_ends_the_run_and_what_was_found_outlives_it(world: World) -> None
     (task,) = world.tasks
     assert isinstance(task.exception(), ZeroDivisionError), "for whoever supervises it"
     assert world.discovery.found("gw") == found("a")
+
+
+class Pushed(Scripted):
+    """Is told of changes: `tell` is there while it is followed."""
+
+    tell: Callable[[], None] | None = None
+    crash = False
+
+    async def follow(self, changed: Callable[[], None]) -> None:
+        self.tell = changed
+        try:
+            while not self.crash:
+                await asyncio.sleep(1)
+            raise ZeroDivisionError
+        finally:
+            self.tell = None
+
+
+def test_what_is_told_of_a_change_is_asked_at_once(world: World) -> None:
+    source = Pushed(found("a"), found("b"))
+    world.take(source)
+    world.advance(7)
+    assert source.tell is not None
+    source.tell()
+    world.advance(1)
+    assert world.waits(source) == [7]
+    assert world.discovery.found("gw") == found("b")
+    other = Pushed(found("c"), question="other")
+    world.take(other)
+    world.advance(2)
+    assert source.tell is None, "the old one is followed no longer"
+    assert other.tell is not None
+    world.take()
+    world.advance(1)
+    assert other.tell is None
+
+
+def test_a_bug_in_following_ends_the_run(world: World) -> None:
+    source = Pushed(found("a"))
+    world.take(source)
+    world.advance(1)
+    source.crash = True
+    world.advance(2)
+    (task,) = world.tasks
+    error = task.exception()
+    assert isinstance(error, ExceptionGroup)
+    assert isinstance(error.exceptions[0], ZeroDivisionError)
