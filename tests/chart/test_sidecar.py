@@ -1,6 +1,7 @@
 """The named templates of the sidecar, used by a model's own chart."""
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,14 @@ def beside(render: Render, consumer: Path) -> Callable[[Object], tuple[Any, list
         return one(objects, "Deployment")["spec"]["template"]["spec"], objects
 
     return run
+
+
+def test_lint_has_nothing_to_say(tool: Callable[[str], str], consumer: Path) -> None:
+    for chart in (SIDECAR, consumer):
+        done = subprocess.run(
+            [tool("helm"), "lint", "--strict", str(chart)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", ["assistant", "y", "1", "null"])

@@ -13,7 +13,7 @@ spec:
   # Variables that tell of Services, MODEL_EXPORTER_PORT and so on, look like options and are none.
   enableServiceLinks: false
   terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
-  {{- with include "model-exporter.pullSecrets" . }}
+  {{- with include "model-exporter.pullSecrets" . | trim }}
   imagePullSecrets:
     {{- . | nindent 4 }}
   {{- end }}
