@@ -77,7 +77,7 @@ CORE := litserve mlserver mlflow
 SERVERS ?= $(CORE) bentoml kserve ray pytriton torchstack infinity llamacpp xllamacpp ollama
 
 .PHONY: test-real
-test-real: test-watching test-conformance test-trainers test-otlp ## against real model servers, trainers and a real Prometheus (15 GB, an hour; SERVERS="...": fewer)
+test-real: test-watching test-conformance test-trainers test-otlp test-chart ## against real model servers, trainers and a real Prometheus (15 GB, an hour; SERVERS="...": fewer)
 
 .PHONY: test-watching
 test-watching: $(STAMP) # three model servers, watched through a real Prometheus
@@ -98,6 +98,19 @@ test-trainers: $(STAMP) # the logs that real trainers write, and a tracking serv
 test-otlp: $(STAMP) # the sink otlp with the OpenTelemetry collector and Prometheus 3; both are built with Go (ten minutes)
 	@sh tests/real/servers/install.sh otlp
 	@$(BIN)/python -m pytest -m real tests/real/otlp $(ARGS)
+
+.PHONY: test-chart
+test-chart: $(STAMP) # the Helm charts, rendered; helm and helm-docs are built with Go (three minutes)
+	@sh tests/real/servers/install.sh helm
+	@$(BIN)/python -m pytest -m real tests/chart $(ARGS)
+
+.PHONY: chart
+chart: $(STAMP) ## the chart's schema, copies and README, from values.yaml and deploy/
+	@$(BIN)/python -m exporter.reference
+	@$(BIN)/python -m dashboards
+	@sh tests/real/servers/install.sh helm
+	@$(MODEL_EXPORTER_REAL)/helm/bin/helm-docs --chart-search-root deploy/helm/model-exporter \
+		--sort-values-order file --skip-version-footer --log-level error
 
 .PHONY: bench
 bench: $(STAMP) ## CPU per probe beside Debian's blackbox_exporter, schedule, memory, cost of a scrape (6 minutes)

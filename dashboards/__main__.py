@@ -1,6 +1,7 @@
 """`python -m dashboards` writes the dashboards; with `--check` it only says which are not in step.
 
-They stand in deploy/dashboards, and once more in the package, for `model-exporter generate dashboard`.
+They stand in deploy/dashboards, and once more in the package, for `model-exporter generate dashboard`, and in the Helm
+chart, which can read no file outside itself.
 """
 
 import argparse
@@ -10,7 +11,11 @@ from pathlib import Path
 from dashboards import DASHBOARDS
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = (Path("deploy", "dashboards"), Path("exporter", "generate", "dashboards"))
+FOLDERS = (
+    Path("deploy", "dashboards"),
+    Path("exporter", "generate", "dashboards"),
+    Path("deploy", "helm", "model-exporter", "files", "dashboards"),
+)
 
 
 def out_of_step(root: Path = ROOT) -> dict[Path, str | None]:

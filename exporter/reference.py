@@ -1,7 +1,8 @@
 """Writes the reference files from the code: `python -m exporter.reference`, with `--check` only compares.
 
 Each generator is a path below the repository and a function that returns the file's text. The rules stand in
-deploy/rules, and once more in the package, for `model-exporter generate alerts`.
+deploy/rules, and once more in the package, for `model-exporter generate alerts`, and in the Helm chart, which can read
+no file outside itself.
 """
 
 import json
@@ -11,13 +12,16 @@ from functools import partial
 from pathlib import Path
 
 from exporter.config.example import EXAMPLE
+from exporter.config.models import File
 from exporter.config.pages import config_page
 from exporter.config.schema import schema
 from exporter.generate import RULES
+from exporter.generate.values import values_schema
 from exporter.metrics import catalog
 from exporter.sinks import shape
 
 ROOT = Path(__file__).resolve().parent.parent
+CHART = "deploy/helm/model-exporter"
 
 
 def _schema() -> str:
@@ -32,6 +36,12 @@ def _rules(name: str) -> str:
     return (ROOT / "deploy" / "rules" / name).read_text("utf-8")
 
 
+def _values_schema() -> str:
+    text = (ROOT / CHART / "values.yaml").read_text("utf-8")
+    keys = (field.alias or name for name, field in File.model_fields.items())
+    return json.dumps(values_schema(text, keys), indent=2, ensure_ascii=False) + "\n"
+
+
 GENERATORS: Sequence[tuple[str, Callable[[], str]]] = (
     ("docs/reference/config.schema.json", _schema),
     ("docs/reference/config.md", config_page),
@@ -39,6 +49,8 @@ GENERATORS: Sequence[tuple[str, Callable[[], str]]] = (
     ("docs/reference/record.schema.json", _record_schema),
     ("docs/reference/metrics.md", catalog.reference),
     *((f"exporter/generate/rules/{name}", partial(_rules, name)) for name in RULES),
+    *((f"{CHART}/files/rules/{name}", partial(_rules, name)) for name in RULES),
+    (f"{CHART}/values.schema.json", _values_schema),
 )
 
 
