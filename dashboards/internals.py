@@ -69,13 +69,19 @@ def _config(board: Board) -> None:
         width=8,
     )
     board.graph(
-        "Failed readings and what is over a limit",
-        "Readings of a source that failed, a minute; and what it found and is not watched because of its limit.",
+        "What is found and not watched",
+        "Readings of a source that failed, a minute; and what it found and is not watched: more than its limit allows, "
+        "or without a replica now.",
         Q(
             "60 * sum by (source) (rate(model_exporter_discovery_failures_total{*}[$__rate_interval]))",
             "{{source}}: failed",
         ),
         Q("max by (source) (model_exporter_discovery_over_limit{*})", "{{source}}: over the limit"),
+        Q(
+            "max by (source) (model_exporter_discovery_asleep{*}) "
+            "or 0 * max by (source) (model_exporter_discovery_over_limit{*})",
+            "{{source}}: asleep",
+        ),
         width=8,
     )
     board.table(

@@ -16,7 +16,7 @@ COLUMNS = (Kind.HEALTH, Kind.READY, Kind.METADATA, Kind.INFER, Kind.STREAM)
 #: Fakes that are another's base, that are there as real servers too, or that serve no model.
 NOT_SERVERS = {
     *("server", "openai_api", "torchserve", "transformers_serve", "llama_cpp"),
-    *("kubernetes", "model_store", "repository"),
+    *("cluster", "kubernetes", "model_store", "repository"),
 }
 #: Tested by everything, and nobody's own server.
 NOBODYS = {"auto", "http", "tcp"}
