@@ -65,7 +65,8 @@ lint: $(STAMP) ## format, lint, types, floors between rooms, generated files in 
 	@$(BIN)/python -m dashboards --check
 
 .PHONY: check
-check: lint unit ## all of `lint`, then the tests that are quick: run it before every commit
+check: $(STAMP) ## all of `lint`, and beside it the tests that are quick: run it before every commit
+	@$(MAKE) -j 2 lint unit
 
 .PHONY: format
 format: $(STAMP) ## put the code into shape

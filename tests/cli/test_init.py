@@ -12,6 +12,8 @@ from exporter.cli.init import MOST_TARGETS
 from tests.cli.conftest import Invoke
 from tests.support.fake import Fake, Reply, Request
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = {
     "name": "Summary",
     "routes": [

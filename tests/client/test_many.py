@@ -11,6 +11,8 @@ from exporter import ModelClient
 from exporter.client import Answer, Failure, Reason
 from tests.client.conftest import Fake, until
 
+pytestmark = pytest.mark.slow
+
 
 def say(fake: Fake, *, broken: frozenset[int] = frozenset(), latency: float = 0.01) -> None:
     """Answer a number with itself; some with a 500. Smaller numbers take longer."""

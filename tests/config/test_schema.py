@@ -15,6 +15,8 @@ from exporter.config.own_keys import load as protocol_class
 from exporter.config.schema import schema
 from exporter.model.job import Kind
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(reference.__file__).resolve().parent.parent
 
 
@@ -81,7 +83,6 @@ def test_the_reference_is_not_stale() -> None:
     assert reference.stale(ROOT) == []
 
 
-@pytest.mark.slow
 def test_writing_and_checking(tmp_path: Path) -> None:
     names = [name for name, _ in reference.GENERATORS]
     assert reference.stale(tmp_path) == names

@@ -13,6 +13,8 @@ from exporter.config import build, loader
 from exporter.config.dump import HIDDEN, dump
 from exporter.config.loader import ConfigError
 
+pytestmark = pytest.mark.slow
+
 PLANTED: dict[str, Any] = {
     "defaults": {"headers": {"X-Default": "s3cr3t-default-header"}},
     "modules": {

@@ -21,6 +21,8 @@ from exporter.model.failure import Failure, Reason
 from exporter.transport import Transport
 from tests.fakes.cluster import Cluster, endpoints, inference, pod, predictor, service
 
+pytestmark = pytest.mark.slow
+
 ALL = Wanted(annotated=False)
 
 

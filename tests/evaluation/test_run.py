@@ -15,6 +15,8 @@ from exporter.model.score import Outcome
 from exporter.model.stream import Tokens
 from tests.evaluation.make import SECRET, Asking, Server, evaluations, job, refused, rows
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def golden(tmp_path):

@@ -21,6 +21,8 @@ from tests.sinks.making import record
 from tests.support.fake import Fake, Reply, Request
 from tests.support.ports import free_port
 
+pytestmark = pytest.mark.slow
+
 SECRET = "s3cr3t-webhook-1"
 
 

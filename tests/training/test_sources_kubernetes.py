@@ -14,6 +14,8 @@ from exporter.training.sources.stamps import Stamps
 from tests.training.kubernetes_api import Api, Pod, cluster
 from tests.training.reading import reading
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:

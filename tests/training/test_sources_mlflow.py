@@ -17,6 +17,8 @@ from exporter.training.sources import Ended, Open, Pause, backoff, mlflow
 from exporter.training.sources.mlflow import Mlflow
 from tests.training.reading import Told, reading
 
+pytestmark = pytest.mark.slow
+
 
 class Tracking:
     """One run. `pages`: whether the store has pages of history; `break_at`: the question after which it fails once."""

@@ -17,6 +17,8 @@ from exporter.model.failure import Evidence, Failure, Reason
 from exporter.model.secret import Secret
 from tests.transport.conftest import Open, Server
 
+pytestmark = pytest.mark.slow
+
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 

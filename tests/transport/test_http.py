@@ -16,6 +16,8 @@ from exporter.transport import Resolver, Transport
 from tests.support.descriptors import descriptors
 from tests.transport.conftest import Open, Server, answer
 
+pytestmark = pytest.mark.slow
+
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 
 

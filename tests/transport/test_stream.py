@@ -12,6 +12,8 @@ from exporter.model.failure import Failure, Reason
 from exporter.transport.connection import HIGH_WATER, READ
 from tests.transport.conftest import Open, Server, answer
 
+pytestmark = pytest.mark.slow
+
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"

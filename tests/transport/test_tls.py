@@ -21,6 +21,8 @@ from tests.hostile import certificates
 from tests.support.descriptors import descriptors
 from tests.transport.conftest import Server
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
