@@ -25,6 +25,8 @@ from tests.cli.conftest import Invoke
 from tests.cli.test_terminal_run import lines, on_terminal
 from tests.support.daemon import command
 
+pytestmark = pytest.mark.slow
+
 TRAINER = """
 import sys, time
 for epoch in range(1, 4):

@@ -20,6 +20,8 @@ from exporter.protocols.openai import OpenAi
 from tests.client.conftest import SAID, Fake, until
 from tests.support.descriptors import descriptors
 
+pytestmark = pytest.mark.slow
+
 QUICK = Retry(attempts=3, backoff=0.001, max_backoff=0.01)
 X = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [[5.1, 3.5, 1.4, 0.2]]}
 

@@ -14,6 +14,8 @@ from exporter.model.load import Load
 from exporter.model.observation import Observation
 from exporter.model.state import State
 
+pytestmark = pytest.mark.slow
+
 
 def watched(world, server, *, health=5.0, canary="infer", every=300.0, timeout=30.0, **more):
     """A target with a health probe and a canary."""

@@ -16,6 +16,8 @@ from exporter.model.score import Outcome, Score
 from exporter.model.state import State
 from exporter.model.stream import Tokens
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3600.0
 WRONG = Failure(Reason.EXPECTATION, "accuracy is 0.5")
 UNCLEAR = Failure(Reason.INCONCLUSIVE, "12 of 40 examples were answered")

@@ -12,6 +12,8 @@ from exporter.model.observation import Observation
 from exporter.model.state import State
 from exporter.model.stream import Tokens
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3600.0
 RUN = Cost(50)
 

@@ -13,6 +13,8 @@ from tests.protocols.on_the_wire import ask
 from tests.protocols.scripted import build
 from tests.support.grpc_fake import GrpcFake
 
+pytestmark = pytest.mark.slow
+
 X = {"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [[1.0, 2.0], [3.0, 4.0]]}
 
 

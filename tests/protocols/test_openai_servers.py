@@ -21,6 +21,8 @@ from tests.fakes.sglang import Sglang
 from tests.fakes.transformers_serve import TransformersServe
 from tests.fakes.vllm import Vllm
 
+pytestmark = pytest.mark.slow
+
 WATCHED = ("health", "ready", "metadata", "infer", "stream", "load", "catalogue", "propose")
 
 

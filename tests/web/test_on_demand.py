@@ -16,6 +16,8 @@ from exporter.web.on_demand import Refused, scrape_budget
 
 from .conftest import make_job, make_result  # type: ignore[import-not-found]
 
+pytestmark = pytest.mark.slow
+
 Client = TestClient[Any, Any]
 
 URL = "/probe?target=http://10.0.0.1:8000&module=chat"

@@ -16,6 +16,8 @@ from exporter.web import slices
 
 from .conftest import WALL  # type: ignore[import-not-found]
 
+pytestmark = pytest.mark.slow
+
 Client = TestClient[Any, Any]
 
 HOSTILE = """<img src=x onerror=alert(1)>"'}]]>&lt;javascript:alert(2)"""

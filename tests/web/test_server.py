@@ -9,6 +9,8 @@ from aiohttp.test_utils import TestClient
 from exporter.model.failure import Reason
 from exporter.model.state import State
 
+pytestmark = pytest.mark.slow
+
 Client = TestClient[Any, Any]
 
 PATHS = ["/", "/metrics", "/probe", "/config", "/-/healthy", "/-/ready", "/api/v1/targets", "/ready/none", "/nowhere",
