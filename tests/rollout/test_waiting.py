@@ -65,7 +65,6 @@ async def test_ready_is_not_warm(server: Moody, wait: Wait) -> None:
             cold.append(f"{standing.state} {standing.reason} {standing.good}")
             if standing.state == "zombie":
                 server.mood = Mood.WELL
-                server.server.closing.set()
                 server.infers.clear()
 
     verdict = await wait(server.target(probes=probes), look=look)
