@@ -1,123 +1,108 @@
-"""Measure and print one table: python -m benchmarks [--rounds N] [--seconds N] [--only NAME]."""
+"""Measure, and print one table with every target: python -m benchmarks [--rounds N] [--seconds N] [--only WORD]."""
 
 import argparse
-import statistics
-import subprocess
-import sys
+import compileall
+import resource
 import tempfile
-import time
-from contextlib import AbstractContextManager
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 
-from benchmarks import peers
-from benchmarks.accounting import cpu_seconds, memory, waited_seconds
-from benchmarks.farm import TARGETS, Arrivals, Farm, build
-from benchmarks.peers import INTERVAL, Running
+from benchmarks import cpu, scraping, sizes, truth
+from benchmarks.farm import TARGETS, Farm, build, certificate
+from benchmarks.peers import THEIRS
+from benchmarks.table import Row, progress, show
 from tests.support.ports import free_port
 
-SCRAPE_EVERY = 10.0
-BLACKBOX = "blackbox_exporter"
-
-
-class Round(NamedTuple):
-    """One peer, measured once. CPU seconds per probe; bytes; the part of the time it waited for its core."""
-
-    cpu: float
-    arrivals: Arrivals
-    missed: float
-    resident: int
-    waited: float
-
-
-def measure(peer: AbstractContextManager[Running], farm: Farm, seconds: float) -> Round:
-    """Let a peer run in, then account for it over `seconds`."""
-    with peer as running:
-        time.sleep(INTERVAL + 2)
-        if running.scrape:
-            running.scrape()
-        missed = running.missed()
-        farm.reset(INTERVAL)
-        began, cpu, waited = time.perf_counter(), cpu_seconds(running.pid), waited_seconds(running.pid)
-        scraped = began
-        while (now := time.perf_counter()) < began + seconds:
-            if running.scrape and now >= scraped + SCRAPE_EVERY:
-                scraped += SCRAPE_EVERY
-                running.scrape()
-            time.sleep(0.05)
-        cpu = cpu_seconds(running.pid) - cpu
-        waited = (waited_seconds(running.pid) - waited) / seconds
-        arrivals = farm.report()
-        expected = seconds * TARGETS / INTERVAL
-        if not 0.97 < arrivals.requests / expected < 1.03:
-            print(f"bench: {arrivals.requests} probes arrived where {expected:.0f} were due")
-        missed = running.missed() - missed
-        return Round(cpu / arrivals.requests, arrivals, missed, memory(running.pid)[0], waited)
+#: What `--only` chooses from, in the order of the table.
+PARTS = ("cpu", "schedule", "scrape", "latency", "size")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--only", action="append", help="measure only the rows that contain this; may be repeated")
+    parser.add_argument("--rounds", type=int, default=2, help="rounds of CPU per probe (default 2)")
+    parser.add_argument("--seconds", type=float, default=8, help="seconds of each round (default 8)")
+    parser.add_argument(
+        "--only", action="append", help=f"one of {', '.join(PARTS)}, or a word of a row of cpu; may be repeated"
+    )
     options = parser.parse_args()
-    work = Path(".bench")
+    wanted = options.only or PARTS
+    # A connection each for 10,000 targets, in the exporter and in the farm.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    compileall.compile_dir("exporter", quiet=2)  # as an installed one is; else the first start would be its compiler's
+    work, tell, table = Path(".bench"), progress(), []
     program = build(work)
-    port = free_port()
-    with Farm(program, port, peers.THEIRS) as farm, tempfile.TemporaryDirectory(dir=work) as folder:
-        ours = partial(peers.exporter, Path(folder), farm.urls)
-        rows = {
-            BLACKBOX: partial(peers.blackbox, Path(folder), farm.urls),
-            "model-exporter [fast]": partial(ours, fast=True),
-            "model-exporter, plain asyncio": partial(ours, fast=False),
-            "model-exporter [fast], keep-alive": partial(ours, fast=True, keep_alive=True),
-        }
-        if options.only:
-            rows = {name: row for name, row in rows.items() if any(word in name for word in options.only)}
-        measured: dict[str, list[Round]] = {name: [] for name in rows}
-        for number in range(options.rounds):
-            for name, row in rows.items():
-                print(f"round {number + 1} of {options.rounds}: {name}", flush=True)
-                measured[name].append(measure(row(), farm, options.seconds))
-    report(measured, options.seconds)
-    scrape()
+    with tempfile.TemporaryDirectory(dir=work) as name:
+        folder = Path(name)
+        table += cpu_rows(folder, program, wanted, options.rounds, options.seconds, tell)
+        if "schedule" in wanted:
+            with Farm(program, free_port(), THEIRS, 6000) as farm:
+                for keep_alive in (False, True):
+                    tell(f"3,000 probes/s, {'keep-alive' if keep_alive else 'new connections'}")
+                    table.append(cpu.schedule(folder, farm, options.seconds, keep_alive=keep_alive))
+        if "scrape" in wanted:
+            for targets, probes in ((100, 1), (1000, 1), (10_000, 1), (2000, 5)):
+                tell(f"a scrape of {targets:,} targets")
+                table.append(scraping.row(targets, probes))
+        if "latency" in wanted:
+            tell("latency error at 1,000 in flight")
+            table.append(latency(folder))
+        if "size" in wanted:
+            table += size_rows(folder, program, tell)
+    if not table:
+        raise SystemExit(f"bench: nothing is called {', '.join(wanted)}")
+    show(table)
 
 
-def scrape() -> None:
-    """What a scrape costs beside prometheus_client's renderer: the figures of the test that holds the ratio."""
-    command = [sys.executable, "-m", "pytest", "-q", "-s", "tests/metrics/test_cost.py"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    print("\nA scrape, in one process:")
-    print("\n".join(line for line in done.stdout.splitlines() if line[:1].isdigit()))
-    if done.returncode:
-        raise SystemExit(f"bench: {' '.join(command[1:])} failed\n{done.stdout[-3000:]}")
+def cpu_rows(
+    folder: Path, program: Path, wanted: list[str], rounds: int, seconds: float, tell: Callable[[str], None]
+) -> Iterator[Row]:
+    """Everybody in turns, so that what the machine does besides hits all alike."""
+    with ExitStack() as stack:
+        plain = stack.enter_context(Farm(program, free_port(), THEIRS))
+        shown = certificate(folder)
+        secure = None
+        if shown is not None:
+            try:
+                secure = stack.enter_context(Farm(program, free_port(), THEIRS, TARGETS, shown))
+            except SystemExit:
+                print("bench: no figures with TLS: the farm was built without (apt-get install libssl-dev)")
+        everybody = cpu.contenders(folder, plain, secure)
+        chosen = [one for one in everybody if "cpu" in wanted or any(word in one.name for word in wanted)]
+        measured: dict[str, list[cpu.Round]] = {one.name: [] for one in chosen}
+        for number in range(rounds):
+            for one in chosen:
+                tell(f"CPU per probe, round {number + 1} of {rounds}: {one.name}")
+                measured[one.name].append(cpu.measure(one, seconds))
+        yield from cpu.rows(measured, everybody)
 
 
-def report(measured: dict[str, list[Round]], seconds: float) -> None:
-    """The table: medians over the rounds, the worst gap of all of them."""
-    rounds = len(next(iter(measured.values())))
-    print(f"\n{TARGETS} targets, {TARGETS / INTERVAL:.0f} probes/s, one core, {rounds} rounds of {seconds:g} s each")
-    heads = ("CPU/probe", "ratio", "missed", "gap off by p50, p99; range", "memory", "waited")
-    print("{:34} {:>9} {:>6} {:>6} {:>28} {:>8} {:>6}".format("", *heads))
-    base = statistics.median(r.cpu for r in measured[BLACKBOX]) if BLACKBOX in measured else None
-    for name, results in measured.items():
-        cpu = statistics.median(r.cpu for r in results)
-        p50 = statistics.median(r.arrivals.p50 for r in results)
-        p99 = statistics.median(r.arrivals.p99 for r in results)
-        shortest, longest = min(r.arrivals.shortest for r in results), max(r.arrivals.longest for r in results)
-        gaps = (
-            "(the driver's)"
-            if name == BLACKBOX
-            else f"{p50 * 1e3:.1f} {p99 * 1e3:.1f} ms, {shortest:.2f}-{longest:.2f} s"
-        )
-        missed = sum(r.missed for r in results)
-        resident = max(r.resident for r in results) / 2**20
-        ratio = f"{cpu / base:.2f}" if base else "-"
-        waited = max(r.waited for r in results)
-        print(f"{name:34} {cpu * 1e6:6.0f} us {ratio:>6} {missed:6.0f} {gaps:>28} {resident:4.0f} MiB {waited:6.0%}")
-    if max(r.waited for results in measured.values() for r in results) > 0.02:
-        print("waited: part of the time in which others had the core; above 2 % the gaps are the machine's, not ours")
+def latency(folder: Path) -> Row:
+    """Reported less true time to the first byte, while 1,000 wait for answers and 10,000 targets are scraped."""
+    found = truth.measure(
+        folder, targets=10_000, interval=20.0, seconds=20.0, rest="6000", scrape_every=2.0, pinned=True
+    )
+    errors, null = truth.part(found.ours, "first_byte"), truth.part(found.null, "first_byte")
+    p50, p99 = (truth.quantile(errors, q) for q in (0.5, 0.99))
+    figure = f"p50 {p50 * 1e3:.2f}, p99 {p99 * 1e3:.2f} ms"
+    if null:
+        figure += f" (null engine {truth.quantile(null, 0.5) * 1e3:.2f}, {truth.quantile(null, 0.99) * 1e3:.2f})"
+    what = f"latency error at {found.in_flight:,} in flight, scraped"
+    return Row(what, figure, "p50 <= 0.25, p99 <= 3 ms", p50 <= 0.00025 and p99 <= 0.003, found.waited)
+
+
+def size_rows(folder: Path, program: Path, tell: Callable[[str], None]) -> list[Row]:
+    """Start, memory and idle cost at every size."""
+    tell("one target, base install")
+    base = sizes.measure(folder, program, 1, fast=False)
+    found = []
+    for count in sizes.COUNTS:
+        tell(f"{count:,} targets every {sizes.INTERVAL:g} s")
+        found.append(sizes.measure(folder, program, count, fast=True))
+    tell(f"{sizes.COUNTS[-1]:,} targets, keep-alive")
+    kept = sizes.measure(folder, program, sizes.COUNTS[-1], fast=True, keep_alive=True)
+    return sizes.rows(base, found, kept)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
-"""The two that are compared, each pinned to one core and started afresh for every round."""
+"""Those that are compared, each pinned to one core and started afresh for every round."""
 
 import json
+import math
+import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,16 +22,35 @@ PROMETHEUS = {
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
     "Accept-Encoding": "gzip",
 }
+#: Seconds a scrape may take on a machine that has no time for it.
+SCRAPE = 30.0
 OURS, THEIRS = 0, 1
 """Cores: what is measured runs alone on the first, everything that serves the measuring on the second."""
 
 
 class Running(NamedTuple):
-    """A peer at work: its process, and a scrape as Prometheus would do beside (None where probing is scraping)."""
+    """A peer at work: its process, and a scrape as Prometheus would do beside (None where probing is scraping).
+    `began` is the moment before the process was made, on the clock of `time.monotonic`.
+    """
 
     pid: int
     scrape: Callable[[], None] | None
     missed: Callable[[], float]
+    began: float
+
+
+class Load(NamedTuple):
+    """What a peer is asked to do: each address every `interval` seconds, once per run or for a whole stream."""
+
+    urls: list[str]
+    interval: float = INTERVAL
+    keep_alive: bool = False
+    stream: bool = False
+
+    @property
+    def rate(self) -> float:
+        """Probes a second."""
+        return len(self.urls) / self.interval
 
 
 #: Without uvloop: the import fails as it does where the extra [fast] is not installed.
@@ -36,42 +58,52 @@ _PLAIN = "import sys; sys.modules['uvloop'] = None; from exporter.cli import mai
 _FAST = "from exporter.cli import main; main()"
 
 
-@contextmanager
-def exporter(folder: Path, urls: list[str], *, fast: bool, keep_alive: bool = False) -> Iterator[Running]:
-    """model-exporter with one health probe per target and the interval of the benchmark."""
-    port = free_port()
-    target = {"module": "health", "connection": "keep_alive" if keep_alive else "fresh"}
-    config = {
-        "modules": {
-            "health": {
-                "protocol": "http",
-                "probes": {"health": {"interval": f"{INTERVAL:g}s", "timeout": f"{INTERVAL:g}s"}},
-            }
-        },
-        "targets": [{"name": f"t{i}", "url": url, **target} for i, url in enumerate(urls)],
+def config_of(load: Load) -> dict[str, object]:
+    """The exporter's config for a load: one probe per target."""
+    asked = {"interval": f"{load.interval:g}s", "timeout": f"{min(load.interval, 5):g}s"}
+    target = {"module": "asked", "connection": "keep_alive" if load.keep_alive else "fresh"}
+    if load.urls[0].startswith("https:"):
+        target["tls"] = {"insecure_skip_verify": True}  # type: ignore[assignment]
+    return {
+        "modules": {"asked": {"protocol": "http", "probes": {"stream" if load.stream else "health": asked}}},
+        "targets": [{"name": f"t{i}", "url": url, **target} for i, url in enumerate(load.urls)],
     }
+
+
+@contextmanager
+def exporter(folder: Path, load: Load, *, fast: bool) -> Iterator[Running]:
+    """model-exporter under a load. `began` is the moment before its process was made."""
+    port = free_port()
     path = folder / "exporter.yml"
-    path.write_text(json.dumps(config))
+    path.write_text(json.dumps(config_of(load)))
     command = [sys.executable, "-c", _FAST if fast else _PLAIN, "run"]
     command += ["--config", str(path), "--listen", f"127.0.0.1:{port}", "--log-level", "warning"]
     base = f"http://127.0.0.1:{port}"
 
     def scrape() -> None:
-        assert fetch(f"{base}/metrics", headers=PROMETHEUS, timeout=30).status == 200
+        try:
+            assert fetch(f"{base}/metrics", headers=PROMETHEUS, timeout=SCRAPE).status == 200
+        except OSError as error:
+            print(f"bench: a scrape failed: {error}", file=sys.stderr)
 
     def missed() -> float:
-        lines = fetch(f"{base}/metrics", timeout=30).body.splitlines()
+        try:
+            lines = fetch(f"{base}/metrics", timeout=SCRAPE).body.splitlines()
+        except OSError as error:
+            print(f"bench: not known what was missed: {error}", file=sys.stderr)
+            return math.nan
         counted = ("model_exporter_missed_slots_total ", "model_probe_skipped_total{")
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(counted))
 
+    began = time.monotonic()
     with _process(command, folder / "exporter.log") as process:
-        until("the exporter", lambda: answers(f"{base}/-/ready"), within=30)
-        yield Running(process.pid, scrape, missed)
+        until("the exporter", lambda: answers(f"{base}/-/ready"), within=120)
+        yield Running(process.pid, scrape, missed, began)
 
 
 @contextmanager
-def blackbox(folder: Path, urls: list[str]) -> Iterator[Running]:
-    """Debian's blackbox_exporter, asked for the same probes at the same rate."""
+def blackbox(folder: Path, load: Load) -> Iterator[Running]:
+    """Debian's blackbox_exporter, asked for the same probes at the same rate, as Prometheus asks."""
     program = shutil.which("prometheus-blackbox-exporter") or shutil.which("blackbox_exporter")
     if program is None:
         raise SystemExit(
@@ -79,23 +111,47 @@ def blackbox(folder: Path, urls: list[str]) -> Iterator[Running]:
         )
     port = free_port()
     path = folder / "blackbox.yml"
-    module = {"prober": "http", "timeout": f"{INTERVAL:g}s", "http": {"preferred_ip_protocol": "ip4"}}
+    http = {"preferred_ip_protocol": "ip4", "tls_config": {"insecure_skip_verify": True}}
+    module = {"prober": "http", "timeout": f"{load.interval:g}s", "http": http}
     path.write_text(json.dumps({"modules": {"http_2xx": module}}))
     command = [program, f"--config.file={path}", f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"]
+    began = time.monotonic()
     with _process(command, folder / "blackbox.log") as process:
         until("blackbox_exporter", lambda: answers(f"http://127.0.0.1:{port}/-/healthy"), within=30)
-        rate = len(urls) / INTERVAL
-        driver = [sys.executable, "-m", "benchmarks.driver", str(port), str(rate)]
+        driver = [sys.executable, "-m", "benchmarks.driver", str(port), str(load.rate)]
         with subprocess.Popen(["taskset", "-c", str(THEIRS), *driver], stdin=subprocess.PIPE, text=True) as asking:
             assert asking.stdin is not None
-            asking.stdin.write("\n".join(urls))
+            asking.stdin.write("\n".join(load.urls))
             asking.stdin.close()
             try:
-                yield Running(process.pid, None, lambda: 0.0)
+                yield Running(process.pid, None, lambda: 0.0, began)
                 if asking.poll() is not None:
                     raise SystemExit(f"bench: the driver ended with {asking.returncode}")
             finally:
                 asking.kill()
+
+
+#: Where the program is, for those who have it: it is compared with then.
+CLOUDPROBER = "CLOUDPROBER"
+
+
+@contextmanager
+def cloudprober(folder: Path, load: Load) -> Iterator[Running]:
+    """cloudprober with the same probes, by a schedule of its own; the program that $CLOUDPROBER names."""
+    port, milliseconds = free_port(), round(load.interval * 1000)
+    hosts = ",".join(url.split("/")[2].rsplit(":", 1)[0] for url in load.urls)
+    target_port = load.urls[0].split("/")[2].rsplit(":", 1)[1]
+    path = folder / "cloudprober.cfg"
+    path.write_text(
+        f'probe {{ name: "farm" type: HTTP targets {{ host_names: "{hosts}" }} '
+        f"interval_msec: {milliseconds} timeout_msec: {milliseconds} "
+        f'http_probe {{ port: {target_port} relative_url: "/health" keep_alive: {str(load.keep_alive).lower()} }} }}\n'
+        f'surfacer {{ type: PROMETHEUS }} host: "127.0.0.1" port: {port}\n'
+    )
+    began = time.monotonic()
+    with _process([os.environ[CLOUDPROBER], f"--config_file={path}"], folder / "cloudprober.log") as process:
+        until("cloudprober", lambda: answers(f"http://127.0.0.1:{port}/metrics"), within=30)
+        yield Running(process.pid, None, lambda: 0.0, began)
 
 
 @contextmanager

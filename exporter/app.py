@@ -12,12 +12,14 @@ from pathlib import Path
 from aiohttp import web
 
 from exporter import __version__, log
+from exporter.capacity import capacity
 from exporter.config import build, loader
 from exporter.config.budget import allowance_of
 from exporter.config.roster import Roster, shard_of
 from exporter.config.training import followed
 from exporter.config.versions import asking_versions
 from exporter.config.watching import Watcher
+from exporter.config.web_watch import WebFile
 from exporter.contracts import Exchange
 from exporter.discovery import Discovery
 from exporter.engine import Engine, Limits
@@ -29,13 +31,16 @@ from exporter.model.job import Job, Kind
 from exporter.model.result import Result
 from exporter.model.state import State, StateChange
 from exporter.model.target import Target
+from exporter.pulse import Pulse
 from exporter.rollout.query import answer as gate
 from exporter.sinks import Fanout
 from exporter.supervisor import Supervisor
 from exporter.training.jobs import Training
 from exporter.transport import Transport
+from exporter.web.access import Access
 from exporter.web.connection import Runner
 from exporter.web.doors import Doors
+from exporter.web.events import Events
 from exporter.web.server import make_app
 
 logger = logging.getLogger("exporter")
@@ -55,6 +60,7 @@ class Options:
     config: tuple[Path, ...] = ()
     targets: tuple[str, ...] = ()
     listen: tuple[tuple[str, int], ...] = (("", DEFAULT_PORT),)
+    web_config: Path | None = None
     reload_interval: float = 10.0
     shutdown_grace: float = 5.0
     external_url: str = ""
@@ -91,7 +97,7 @@ class Daemon:
         self.addresses: list[tuple[str, int]] = []
         self._built = self._load()
         self.ledger = Ledger(self._built.bounds)
-        self.transport = Transport(user_agent=USER_AGENT)
+        self.transport = Transport(user_agent=USER_AGENT, kept=capacity().kept)
         self._evaluations = Evaluations(
             lambda: self.transport.calls,
             on_record=lambda one: self._sinks.tell("evaluation", one.job.target, one.at, lambda: one.fields),
@@ -114,6 +120,7 @@ class Daemon:
             supervise=lambda run: self._supervisor.keep("discovery", run),
             changed=lambda: self._apply_wanted.set(),
         )
+        self._events = Events()
         self._sinks = Fanout(self.ledger, lambda: self.transport.calls)
         self._training = Training(
             ledger=self.ledger,
@@ -122,7 +129,11 @@ class Daemon:
             mine=lambda name: options.shard is None or shard_of(name, options.shard[1]) == options.shard[0],
         )
         self._supervisor = Supervisor(self.ledger.own)
+        self._pulse = Pulse()
         self._watcher = Watcher(options.config, options.reload_interval, self.reload)
+        self._access = Access(options.route_prefix)
+        self._web_file = WebFile(options.web_config, self._access.take, self._web_reloaded)
+        self._refused: set[str] = set()  #: files whose newest content is not in force
         self._reload_lock = asyncio.Lock()
         self._reload_wanted = asyncio.Event()
         self._apply_wanted = asyncio.Event()
@@ -132,9 +143,11 @@ class Daemon:
     # --- life ---------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Listen, then probe. Raises CannotListen."""
+        """Listen, then probe. Raises CannotListen, and ConfigError for the web config."""
         self._watcher.known = await self._watcher.digest()
+        await self._web_file.read()
         await self._listen()
+        self._pulse.start()
         self._reloaded(ok=True)
         self._sinks.take(self._built.sinks if self.options.sinks else ())
         self._training.take(followed(self._built.file.training or ()) if self.options.training else ())
@@ -146,10 +159,13 @@ class Daemon:
         self._supervisor.keep("detection", self._apply_when_asked)
         if self.options.config and self.options.reload_interval > 0:
             self._supervisor.keep("watcher", self._watcher.run)
+        if self.options.web_config is not None:
+            self._supervisor.keep("web_config", self._web_file.run)
 
     async def stop(self) -> None:
         """Answer not-ready at once, let runs in flight end within the grace, then close everything."""
         self._stopping = True
+        self._pulse.stop()
         end = time.monotonic() + self.options.shutdown_grace
         await self.engine.drain(self.options.shutdown_grace)
         await self._supervisor.close()
@@ -164,14 +180,24 @@ class Daemon:
         """The config is loaded and the wheel turns."""
         return self.engine.turning and not self._stopping
 
+    def _ailments(self) -> list[str]:
+        if self._stopping:
+            return []  # the end was asked for, and is at hand
+        return [*self._pulse.ailments(), *self.engine.ailments(), *self._supervisor.ailments()]
+
     def reload_soon(self) -> None:
         """Ask for a reload; several askers before it starts are served by one."""
         self._reload_wanted.set()
 
     async def _listen(self) -> None:
         options = self.options
-        application = make_app(self._doors(), route_prefix=options.route_prefix, external_url=options.external_url)
-        self._runner = Runner(application)
+        application = make_app(
+            self._doors(),
+            route_prefix=options.route_prefix,
+            external_url=options.external_url,
+            headers=lambda: self._access.headers,
+        )
+        self._runner = Runner(application, self._access)
         await self._runner.setup()
         for host, port in options.listen:
             try:
@@ -186,7 +212,7 @@ class Daemon:
         return Doors(
             ledger=self.ledger,
             exposition=self.exposition,
-            healthy=lambda: True,
+            ailments=self._ailments,
             ready=lambda: self.ready,
             reload=lambda: asyncio.shield(asyncio.ensure_future(self.reload())),
             config=lambda: build.dump(self._built),
@@ -200,6 +226,8 @@ class Daemon:
             announced=lambda: self.engine.pauses.announced,
             announce=self.engine.pauses.announce,
             withdraw=self.engine.pauses.withdraw,
+            ask=self.engine.ask,
+            events=self._events,
             gate=lambda asked, records: gate(asked, records, unread=lambda: self.unread, ask=self.engine.ask),
         )
 
@@ -218,9 +246,10 @@ class Daemon:
 
     async def reload(self) -> list[str]:
         """Load the files again and apply them; on problems, which are returned, everything stays as it was."""
-        if not self.options.config:
-            return []
         async with self._reload_lock:
+            told = await self._web_file.reread()
+            if not self.options.config:
+                return told
             digest = await self._watcher.digest()
             try:
                 loaded = await loader.load_in_child(self.options.config)
@@ -231,10 +260,11 @@ class Daemon:
                 problems = [str(problem) for problem in error.problems]
                 for problem in problems:
                     log.event(logger, logging.ERROR, "config not loaded, the old one stays", problem=problem)
-                return problems
+                return told + problems
             _warn(loaded)
             self._watcher.known = digest
             self.engine.limits = _limits(self._built)
+            self.ledger.bounds = self._built.bounds  # of probes that are new; the others go on
             self._roster = Roster(self._built, self._flagged, self.options.shard, self.options.only)
             self._sinks.take(self._built.sinks if self.options.sinks else ())
             self._training.take(followed(self._built.file.training or ()) if self.options.training else ())
@@ -244,14 +274,19 @@ class Daemon:
             self._reloaded(ok=True)
             _freeze()
             log.event(logger, logging.INFO, "config loaded", targets=len(self.ledger.targets))
-            return []
+            return told
 
     def _reloaded(self, *, ok: bool) -> None:
         own = self.ledger.own
         own.reloads["success" if ok else "failure"] += 1
-        own.reload_successful = ok
+        (self._refused.discard if ok else self._refused.add)("config")
+        own.reload_successful = not self._refused
         if ok:
             own.reload_success_at = time.time()
+
+    def _web_reloaded(self, ok: bool) -> None:
+        (self._refused.discard if ok else self._refused.add)("web config")
+        self.ledger.own.reload_successful = not self._refused
 
     # --- jobs ---------------------------------------------------------------------------------------------------
 
@@ -285,6 +320,7 @@ class Daemon:
         if self._on_result is not None:
             self._on_result(result)
         self._sinks.result(result)
+        self._events.ran(result)
         if result.observation.detected is not None:
             self._learn(result)
         elif (question := self._findings.doubt(result)) is not None:
@@ -327,6 +363,7 @@ class Daemon:
 
     def _changed(self, change: StateChange) -> None:
         self._sinks.state_change(change)
+        self._events.changed(change)
         level = logging.INFO if change.verdict.state in (State.HEALTHY, State.UNKNOWN) else logging.WARNING
         log.event(
             logger, level, "state changed", target=change.target, model=change.model,
@@ -352,11 +389,17 @@ def _jobs_found(result: Result) -> list[Job]:
 
 
 def _limits(built: build.Built) -> Limits:
-    limits = built.limits
-    return Limits(limits.concurrency, limits.per_host, allowance_of(limits.budget))
+    limits, room = built.limits, capacity().probes
+    if room < limits.concurrency:
+        log.event(
+            logger, logging.INFO, "fewer probes at once than limits.concurrency: no more descriptors or memory",
+            configured=limits.concurrency, used=room,
+        )  # fmt: skip
+    return Limits(min(limits.concurrency, room), limits.per_host, allowance_of(limits.budget))
 
 
 def _freeze() -> None:
     """Collect once now, and keep what is left out of later collections: they would stall the loop."""
+    gc.unfreeze()  # what was kept the last time may be garbage by now, with no other who collects it
     gc.collect()
     gc.freeze()

@@ -5,6 +5,8 @@ Fields travel in `extra={"fields": {...}}`, so that a message stays a constant a
 
 import json
 import logging
+import os
+import select
 import sys
 import time
 from typing import Any, Literal, TextIO
@@ -12,12 +14,19 @@ from typing import Any, Literal, TextIO
 Format = Literal["logfmt", "json"]
 LEVELS = ("debug", "info", "warning", "error")
 
+#: Seconds a line waits for a reader that is behind; once one was lost, the next do not wait.
+_PATIENCE = 0.02
+#: Bytes written at once: what a pipe that can be written to takes without waiting (PIPE_BUF of Linux).
+_PIECE = 4096
+
 
 def configure(level: str = "info", form: Format = "logfmt", stream: TextIO | None = None) -> None:
     """Send all records at `level` and above to `stream` (standard error by default). A stream that cannot be written
-    to never stops the program.
+    to never stops the program, and one that nobody reads never holds it up: lines are lost then, and counted.
     """
-    handler = _Handler(stream or sys.stderr)
+    stream = stream or sys.stderr
+    # There is none when it was closed from the start.
+    handler: logging.Handler = logging.NullHandler() if stream is None else _Handler(stream)
     handler.setFormatter(_Logfmt() if form == "logfmt" else _Json())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -35,8 +44,49 @@ def event(logger: logging.Logger, level: int, message: str, **fields: Any) -> No
 
 
 class _Handler(logging.StreamHandler[TextIO]):
+    """Writes to a file descriptor where the stream has one, and never waits there for long."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lost = 0
+        self._torn = False
+        try:
+            self._file: int | None = stream.fileno()
+        except (OSError, ValueError):
+            self._file = None  # in memory
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._file is None:
+            super().emit(record)
+            return
+        try:
+            text = f"{self.format(record)}\n"
+            if self._lost:
+                text = f"{self.format(_losses(self._lost))}\n{text}"
+            self.flush()
+            self._write(self._file, text.encode(errors="backslashreplace"))
+        except Exception:
+            self.handleError(record)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
         """A closed or full log pipe is the reader's trouble, not a reason to fail."""
+
+    def _write(self, file: int, data: bytes) -> None:
+        if self._torn:
+            data = b"\n" + data
+        for start in range(0, len(data), _PIECE):
+            if not select.select([], [file], [], 0 if self._lost else _PATIENCE)[1]:
+                self._lost += 1
+                self._torn = self._torn or start > 0
+                return
+            os.write(file, data[start : start + _PIECE])
+        self._lost, self._torn = 0, False
+
+
+def _losses(count: int) -> logging.LogRecord:
+    record = logging.LogRecord(__name__, logging.WARNING, __file__, 0, "log lines lost: nobody read them", None, None)
+    record.fields = {"lines": count}
+    return record
 
 
 def _fields(record: logging.LogRecord, formatter: logging.Formatter) -> dict[str, Any]:

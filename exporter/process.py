@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from exporter import __version__, log
 from exporter.app import Daemon, Options
+from exporter.capacity import raise_files
 
 logger = logging.getLogger("exporter")
 
@@ -47,8 +48,19 @@ async def run(options: Options, started: Callable[[Daemon], None] | None = None)
 
 def run_blocking(options: Options, started: Callable[[Daemon], None] | None = None) -> int:
     """`run` on uvloop where it is installed (the extra `fast`), else on asyncio's own loop."""
+    _occupy_standard_streams()
+    raise_files()
     factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     with contextlib.suppress(ImportError):
         from uvloop import new_event_loop as factory
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(run(options, started))
+
+
+def _occupy_standard_streams() -> None:
+    """Where one was closed (`>&-`) a socket would get its number: prints go there, and libuv ends the process."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free

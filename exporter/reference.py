@@ -16,6 +16,7 @@ from exporter.config.models import File
 from exporter.config.pages import config_page
 from exporter.config.schema import schema
 from exporter.generate import RULES
+from exporter.generate.page import alerts_page
 from exporter.generate.values import values_schema
 from exporter.metrics import catalog
 from exporter.sinks import shape
@@ -48,6 +49,7 @@ GENERATORS: Sequence[tuple[str, Callable[[], str]]] = (
     ("docs/reference/example.yaml", lambda: EXAMPLE),
     ("docs/reference/record.schema.json", _record_schema),
     ("docs/reference/metrics.md", catalog.reference),
+    ("docs/reference/alerts.md", lambda: alerts_page(map(_rules, RULES))),
     *((f"exporter/generate/rules/{name}", partial(_rules, name)) for name in RULES),
     *((f"{CHART}/files/rules/{name}", partial(_rules, name)) for name in RULES),
     (f"{CHART}/values.schema.json", _values_schema),

@@ -143,7 +143,7 @@ _SIZES = {
     "MiB": 1024**2,
     "GiB": 1024**3,
 }
-_SIZE = re.compile(rf"({_DIGITS})\s?([A-Za-z]*)", re.ASCII)
+_SIZE = re.compile(rf"({_DIGITS}) ?([A-Za-z]*)", re.ASCII)
 MAX_SIZE = 1000**3
 
 

@@ -13,17 +13,25 @@ from exporter.cli.words import count
 
 if TYPE_CHECKING:
     from exporter.config.build import Built
+    from exporter.config.loader import Loaded, Problem
 
 
 @click.command(
     "check",
     cls=Command,
     short_help="Say everything that is wrong with config files.",
-    examples=("model-exporter check models.yml", "model-exporter check --cost models.yml"),
+    examples=(
+        "model-exporter check models.yml",
+        "model-exporter check --cost models.yml",
+        "model-exporter check --web-config web.yml models.yml",
+    ),
 )
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, metavar="FILE...", type=click.Path(path_type=Path))
 @options.option("--cost", is_flag=True, help="Also print what the canaries will use in a day.")
-def command(files: tuple[Path, ...], cost: bool) -> None:
+@options.option(
+    "--web-config", type=click.Path(path_type=Path), metavar="FILE", help="Check this web config too, or it alone."
+)
+def command(files: tuple[Path, ...], cost: bool, web_config: Path | None) -> None:
     """Say everything that is wrong with config files, one problem a line.
 
     Each reads FILE:LINE:COLUMN: path: what was found, and what is allowed. Several files are taken as `run` takes
@@ -31,19 +39,15 @@ def command(files: tuple[Path, ...], cost: bool) -> None:
     wrong; one tells of a budget that has no room for a single run.
     """
     from exporter.cli.spending import show
-    from exporter.config import build, loader
     from exporter.config.spending import spending
 
-    try:
-        loaded = loader.load(files)
-        built = build.build(loaded.file)
-    except loader.ConfigError as error:
-        for problem in error.problems:
-            click.echo(str(problem))
-        click.echo(f"not good: {count(len(error.problems), 'problem')}", err=True)
-        sys.exit(2)
-    for warning in loaded.warnings:
-        click.echo(str(warning))
+    if not files and web_config is None:
+        raise click.MissingParameter(param_type="argument", param_hint="'FILE...'")
+    read, warnings = _read(files, web_config)
+    if read is None:
+        click.echo("good: a web config" + (f", {count(len(warnings), 'warning')}" if warnings else ""))
+        return
+    loaded, built = read
     if rows := _bad_rows(built):
         click.echo("\n".join(rows))
         click.echo(f"not good: {count(len(rows), 'problem')}", err=True)
@@ -52,13 +56,40 @@ def command(files: tuple[Path, ...], cost: bool) -> None:
         show(spending(built), sheet())
     targets = len({job.target.name for job in built.jobs})
     summary = f"good: {count(targets, 'target')}, {count(len(built.jobs), 'probe')}"
-    if catalogues := len(loaded.file.discovery or ()):
-        summary += f", {count(catalogues, 'catalogue')}"
+    if sources := len(loaded.file.discovery or ()):
+        summary += f", {count(sources, 'source')} of further targets"
     if jobs := len(loaded.file.training or ()):
         summary += f", {count(jobs, 'training job')}"
-    if loaded.warnings:
-        summary += f", {count(len(loaded.warnings), 'warning')}"
+    if warnings:
+        summary += f", {count(len(warnings), 'warning')}"
     click.echo(summary)
+
+
+def _read(files: tuple[Path, ...], web_config: Path | None) -> tuple["tuple[Loaded, Built] | None", list["Problem"]]:
+    """What was read of the config, if there is one, and the warnings, which are printed. Ends here on problems."""
+    from exporter.config import build, loader, web_file
+
+    problems: list[loader.Problem] = []
+    warnings: list[loader.Problem] = []
+    read = None
+    try:
+        if web_config is not None:
+            warnings += web_file.load(web_config).warnings
+    except loader.ConfigError as error:
+        problems += error.problems
+    try:
+        if files:
+            loaded = loader.load(files)
+            read = loaded, build.build(loaded.file)
+            warnings += loaded.warnings
+    except loader.ConfigError as error:
+        problems += error.problems
+    for told in problems or warnings:
+        click.echo(str(told))
+    if problems:
+        click.echo(f"not good: {count(len(problems), 'problem')}", err=True)
+        sys.exit(2)
+    return read, warnings
 
 
 def _bad_rows(built: "Built") -> list[str]:

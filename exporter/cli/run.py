@@ -12,6 +12,7 @@ from exporter.cli.command import Command
 #: How blackbox_exporter's hands write our options, and one of its log levels. Not shown in the help.
 _ALIASES = {
     "config.file": "config",
+    "web.config.file": "web-config",
     "web.listen-address": "listen",
     "log.level": "log-level",
     "log.format": "log-format",
@@ -39,6 +40,12 @@ _ALIASES = {
     show_default=":10838, all addresses",
     metavar="ADDR:PORT",
     help="Where to serve; can be repeated.",
+)
+@options.option(
+    "--web-config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="TLS, passwords and more of what is served: a web config, as all Prometheus exporters take it.",
 )
 @options.option(
     "--shard",
@@ -86,6 +93,7 @@ def command(
     config: tuple[Path, ...],
     target: tuple[str, ...],
     listen: tuple[tuple[str, int], ...],
+    web_config: Path | None,
     shard: tuple[int, int] | None,
     reload_interval: float,
     shutdown_grace: float,
@@ -111,11 +119,12 @@ def command(
         config=config,
         targets=target,
         listen=listen,
+        web_config=web_config,
         reload_interval=reload_interval,
         shutdown_grace=shutdown_grace,
         external_url=external_url,
         route_prefix=route_prefix,
         shard=shard,
     )
-    with errors.told(config):
+    with errors.told((*config, web_config) if web_config else config):
         sys.exit(process.run_blocking(chosen))

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from random import getrandbits
-from time import perf_counter
 from typing import Any
 
 from exporter import __version__
@@ -20,6 +19,7 @@ from exporter.model.job import Ask, Retry, Within
 from exporter.model.observation import Measurement, Observation
 from exporter.model.stream import TokenEvent
 from exporter.transport import Transport
+from exporter.transport.alarm import Timers
 from exporter.transport.http import HttpExchange
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class Line:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._transport = Transport(user_agent=f"model-exporter/{__version__}")
+        self._timers = Timers()
         self._memory: dict[str, Any] = {}
         self._free: list[int] = []
         self._places = 0
@@ -86,6 +87,7 @@ class Line:
     async def close(self) -> None:
         """Close every connection."""
         await self._transport.close()
+        self._timers.close()
 
     async def _attempt(self, question: Question, timeout: float, trace_id: str, hear: Hear) -> Told:
         place = self._take()
@@ -102,7 +104,7 @@ class Line:
             return exchange
 
         try:
-            made = await attempt(open_exchange, question.ask, timeout=timeout, clock=perf_counter, bug=_bug)
+            made = await attempt(open_exchange, question.ask, timeout, self._timers, _bug)
         finally:
             heappush(self._free, place)
         if made.asleep is not None:

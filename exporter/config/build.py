@@ -19,7 +19,7 @@ from exporter.config.own_keys import OwnKeys, Validated, digest, load
 from exporter.config.replicas import Place, Replicas, at
 from exporter.config.sinks import specs
 from exporter.contracts import ModelProtocol
-from exporter.ledger import Bounds
+from exporter.ledger import Bounds, Form
 from exporter.model.cost import ONE_REQUEST
 from exporter.model.endpoint import Endpoint
 from exporter.model.job import Job, Kind, Scope
@@ -221,7 +221,7 @@ def _built(file: File, batches: Sequence[tuple[list[Job], bytes]]) -> Built:
     return Built(
         jobs=[job for jobs, _ in batches for job in jobs],
         limits=file.limits,
-        bounds=Bounds(**given),
+        bounds=Bounds(**given, form=Form(file.metrics.histograms)),
         on_demand=file.on_demand,
         file=file.without_targets(),
         replicas={name_of(target): target.replicas for target in file.targets or () if target.replicas is not None},

@@ -4,9 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 from exporter import protocols
+from exporter.config.discovery import Catalogue, Discovery
 from exporter.config.merge import Merged, Merger
-from exporter.config.models import Catalogue, Discovery, Reach, Target
+from exporter.config.models import Target
 from exporter.config.own_keys import kinds
+from exporter.config.reach import Reach
 from exporter.model.job import Kind
 
 

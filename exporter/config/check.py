@@ -9,11 +9,13 @@ from exporter.config import check_access, check_deploy, check_discovery, check_s
 from exporter.config.budget import allowance_of
 from exporter.config.catalogue import asked_of, watched
 from exporter.config.check_probes import ProbeCheck
+from exporter.config.discovery import Catalogue, Discovery
 from exporter.config.merge import Merged, Merger, default_name
-from exporter.config.models import Catalogue, Connection, Discovery, File, Reach, Target
+from exporter.config.models import File, Target
 from exporter.config.names import MAX_BYTES, MAX_LABELS, check_label_name
 from exporter.config.own_keys import secrets_in
 from exporter.config.problems import Finding, Path, did_you_mean
+from exporter.config.reach import Connection, Reach
 from exporter.model.endpoint import Tls
 from exporter.model.secret import Secret
 from exporter.url import parse

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from exporter.config import extras, files
 from exporter.config.access import AUTH_KINDS, PROXY_AUTH_KINDS, Auth, OAuth2, Proxy, SigV4, tls_of
 from exporter.config.merge import Merged
-from exporter.config.models import Reach
 from exporter.config.problems import Finding, Path
+from exporter.config.reach import Reach
 from exporter.model import endpoint
 
 _GRPC = frozenset({"grpc", "grpcs"})

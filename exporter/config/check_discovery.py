@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 
-from exporter.config import check_service
+from exporter.config import check_service, extras
 from exporter.config.catalogue import source_name
-from exporter.config.lists import complaint, default_name
+from exporter.config.discovery import Catalogue, Discovery
+from exporter.config.lists import DnsRecords, complaint, default_name
 from exporter.config.merge import name_of
-from exporter.config.models import Catalogue, Connection, Discovery, File, Target
+from exporter.config.models import File, Target
 from exporter.config.problems import Finding, Path
+from exporter.config.reach import Connection
 from exporter.discovery.catalogue import Wanted
 from exporter.discovery.dns import source_of
 from exporter.transport.resolve import is_literal
 
 #: What an entry may be, one of them.
-SOURCES = ("catalogue", "file", "http", "kubernetes")
+SOURCES = ("catalogue", "file", "http", "dns", "kubernetes")
 #: Headers that asking for a list sets.
 _OF_A_LIST = dict.fromkeys(("accept", "user-agent", "x-prometheus-refresh-interval-seconds"), "discovery")
 #: Sources that are no entries.
@@ -50,10 +52,21 @@ def source(path: Path, entry: Discovery) -> Iterator[Finding]:
         yield Finding((*path, "relabel_configs"), message, key=True)
     if entry.http is not None:
         yield from check_service.service((*path, "http"), entry.http, _OF_A_LIST)
+    if entry.dns is not None:
+        yield from _records((*path, "dns"), entry.dns)
     for index, block in enumerate(entry.relabel_configs):
         if (found_wrong := complaint(block)) is not None:
             key, message = found_wrong
             yield Finding((*path, "relabel_configs", index, *filter(None, (key,))), message)
+
+
+def _records(path: Path, records: DnsRecords) -> Iterator[Finding]:
+    if records.type == "SRV" and records.port is not None:
+        yield Finding((*path, "port"), "not with SRV, whose records have a port each", key=True)
+    elif records.type != "SRV" and records.port is None:
+        yield Finding(path, f"{records.type} needs port, for an address has none", key=True)
+    if message := extras.missing("dns"):
+        yield Finding(path, message, key=True, warning=True)
 
 
 def kubernetes(path: Path, entry: Discovery, file: File) -> Iterator[Finding]:

@@ -7,11 +7,13 @@ from typing import Any
 from exporter import protocols
 from exporter.config import evaluation, extras
 from exporter.config.catalogue import offering
+from exporter.config.discovery import Catalogue
 from exporter.config.evaluation import Evaluate
 from exporter.config.merge import AUTO, Merged, MergedProbe, Merger
 from exporter.config.messages import translate, unknown_key
-from exporter.config.models import Catalogue, File, Module, Probe, Target
+from exporter.config.models import File, Module, Target
 from exporter.config.own_keys import OwnKeys, Validated, kinds, load
+from exporter.config.probes import Probe
 from exporter.config.problems import Finding, Path, did_you_mean
 from exporter.contracts import ModelProtocol
 from exporter.model.cost import Cost

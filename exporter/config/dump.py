@@ -6,9 +6,11 @@ import yaml
 from pydantic import BaseModel
 
 from exporter import protocols
+from exporter.config.discovery import Catalogue, Discovery
 from exporter.config.merge import AUTO
-from exporter.config.models import Catalogue, Discovery, File, Module, Probe, Target
+from exporter.config.models import File, Module, Target
 from exporter.config.own_keys import OwnKeys, kinds
+from exporter.config.probes import Probe
 from exporter.model.job import Kind
 from exporter.settings import Settings
 

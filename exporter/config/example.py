@@ -144,6 +144,7 @@ discovery:
     relabel_configs:
       - {{source_labels: [served_model], target_label: __model__}}
       - {{action: labeldrop, regex: served_model}}
+  - dns: {{names: [_http._tcp.models.svc.cluster.local], type: SRV}} # records, as Prometheus's dns_sd
   - kubernetes:          # what is annotated model-exporter/probe: "true", as it comes and goes
       role: pod          # or service, endpointslice, inferenceservice
       namespaces: [models]
@@ -184,7 +185,7 @@ on_demand:
   concurrency: {OnDemand().concurrency}
 
 metrics:
-  histograms: classic
+  histograms: both          # classic, native, or both; native ones reach scrapers that ask for protobuf
   buckets:
     duration: [0.01, 0.1, 0.5, 1, 5, 30]
 

@@ -5,7 +5,8 @@ from importlib.util import find_spec
 
 #: Extra -> the package it brings.
 _PACKAGES = {
-    "aws": "botocore", "grpc": "grpc", "oauth2": "authlib", "otlp": "opentelemetry.sdk", "schema": "jsonschema",
+    "aws": "botocore", "dns": "dns.resolver", "grpc": "grpc", "oauth2": "authlib", "otlp": "opentelemetry.sdk",
+    "schema": "jsonschema", "web": "bcrypt",
 }  # fmt: skip
 
 

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from exporter.config import loader
 from exporter.config.build import SLICE, jobs_of
-from exporter.config.lists import Files, KubernetesObjects, Source, default_name, rule_of
+from exporter.config.discovery import Discovery
+from exporter.config.lists import DnsRecords, Files, KubernetesObjects, Source, default_name, question_of, rule_of
 from exporter.config.merge import Merger, name_of
-from exporter.config.models import Discovery, File
+from exporter.config.models import File
 from exporter.config.models import Target as Settings
 from exporter.config.own_keys import OwnKeys, digest
 from exporter.config.problems import ConfigError
 from exporter.config.service import service_of
 from exporter.contracts import Discoverer, Found
-from exporter.discovery import files, http
+from exporter.discovery import files, http, records
 from exporter.discovery.groups import ADDRESS
 from exporter.discovery.kubernetes import Kubernetes, Selection, Wanted
 from exporter.discovery.listing import Choice, Labels, Listing
@@ -88,6 +89,9 @@ class Listed:
             return Listing(self.name, paths, source.interval, lambda: files.read(paths), choice)
         if isinstance(source, KubernetesObjects):
             return Kubernetes(self.name, self._selection(source), calls, choice)
+        if isinstance(source, DnsRecords):
+            question = question_of(source)
+            return Listing(self.name, question, source.interval, lambda: records.read(question), choice)
         service, interval, timeout = service_of(source), source.interval, source.timeout
         return Listing(
             self.name, service.url, interval, lambda: http.read(calls, service, interval=interval, timeout=timeout),
@@ -98,11 +102,12 @@ class Listed:
         entry, file = self._entry, self._file
         module = file.modules.get(entry.module or "")
         startups = (source.startup, module.startup if module is not None else None, file.defaults.startup)
+        wake = file.defaults.wake if module is None or module.wake is None else module.wake
         annotated = source.annotated if source.annotated is not None else source.role != "inferenceservice"
         return Selection(
             source.role, tuple(source.namespaces), source.selector or "", source.kubeconfig, source.context,
             # What a module says of its protocol is meant.
-            Wanted(annotated, entry.modules, guess=module is None or module.protocol is None),
+            Wanted(annotated, entry.modules, guess=module is None or module.protocol is None, wake=bool(wake)),
             next((each for each in startups if each is not None), _STARTUP),
         )  # fmt: skip
 

@@ -1,12 +1,15 @@
 """Lists of targets that others keep, as the config names them: files of target groups, and what is made of them."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from exporter.config.names import LABEL_NAME, Name, ObjectName, Selector
+from exporter.config.replicas import Address
 from exporter.config.service import Service
+from exporter.discovery.records import Question, Type
 from exporter.discovery.relabel import Action, Rule
 from exporter.protocols.patterns import Regex
 from exporter.settings import Count, FilePath, PositiveDuration, Settings, problem
@@ -16,6 +19,7 @@ from exporter.url import parse
 _AIMED = frozenset({"replace", "hashmod", "lowercase", "uppercase", "keepequal", "dropequal"})
 _PATTERN_ALONE = frozenset({"labeldrop", "labelkeep"})
 _LABELS_ALONE = frozenset({"keepequal", "dropequal"})
+_RECORD_NAME = re.compile(r"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
 
 
 def _label(value: object) -> str:
@@ -28,6 +32,20 @@ def _label(value: object) -> str:
 
 LabelName = Annotated[
     str, BeforeValidator(_label), WithJsonSchema({"type": "string", "pattern": "^[a-zA-Z_][a-zA-Z0-9_]*$"})
+]
+
+
+def _record_name(value: object) -> str:
+    if not isinstance(value, str):
+        raise problem("record", "found {found}; the name of a record expected", found=value)
+    if len(value) > 254 or not _RECORD_NAME.fullmatch(value):
+        allowed = "letters, digits, - and _, with dots between, at most 253 characters"
+        raise problem("record", f"found {{found}}, no name of a record; allowed: {allowed}", found=value)
+    return value
+
+
+RecordName = Annotated[
+    str, BeforeValidator(_record_name), WithJsonSchema({"type": "string", "pattern": f"^{_RECORD_NAME.pattern}$"})
 ]
 
 
@@ -58,6 +76,22 @@ class HttpList(Service):
 
     interval: PositiveDuration = Field(60.0, description="Time between two questions.")
     timeout: PositiveDuration = Field(10.0, description="Time an answer may take.")
+    limit: Count = Field(10_000, description="Targets that are watched at most.")
+
+
+class DnsRecords(Settings):
+    """Records of a name server, as Prometheus's dns_sd; needs the extra `[dns]`."""
+
+    names: list[RecordName] = Field(
+        min_length=1, max_length=100, description="What is looked up, such as _http._tcp.models.svc.cluster.local."
+    )
+    type: Type = Field("SRV", description="The records; those of A and AAAA are addresses, and need port.")
+    port: int | None = Field(None, ge=1, le=65535, description="The targets' port. Not with SRV, which has its own.")
+    servers: list[Address] = Field(
+        [], max_length=8, description="Name servers, each an address with an optional :port. Default: the system's."
+    )
+    interval: PositiveDuration = Field(30.0, description="Time between two look-ups.")
+    timeout: PositiveDuration = Field(5.0, description="Time the look-up of one name may take.")
     limit: Count = Field(10_000, description="Targets that are watched at most.")
 
 
@@ -101,6 +135,12 @@ def rule_of(block: RelabelConfig) -> Rule:
     )  # fmt: skip
 
 
+def question_of(source: DnsRecords) -> Question:
+    """The look-ups as a value."""
+    servers = tuple((place.address, place.port) for place in source.servers)
+    return Question(tuple(source.names), source.type, source.port or 0, servers, source.timeout)
+
+
 def complaint(block: RelabelConfig) -> tuple[Literal["", "target_label", "modulus", "action"], str] | None:
     """The key that is wrong with a step, "" for the step as a whole, and why; None where nothing is."""
     said = block.model_fields_set - {"action"}
@@ -119,11 +159,13 @@ def complaint(block: RelabelConfig) -> tuple[Literal["", "target_label", "modulu
 
 
 #: What an entry may read its targets from, beside a server's own list of models.
-Source = Files | HttpList | KubernetesObjects
+Source = Files | HttpList | DnsRecords | KubernetesObjects
 
 
 def default_name(source: Source) -> str:
     """The label `source` of a list without a name of its own."""
     if isinstance(source, KubernetesObjects):
         return f"kubernetes:{source.role}"
+    if isinstance(source, DnsRecords):
+        return f"{source.type.lower()}:{source.names[0]}"
     return f"file:{Path(source.paths[0]).name}" if isinstance(source, Files) else f"http:{parse(source.url).name}"

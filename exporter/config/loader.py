@@ -15,6 +15,7 @@ from exporter.config.join import Joined
 from exporter.config.models import File
 from exporter.config.part import Part
 from exporter.config.problems import ConfigError, Problem
+from exporter.config.source import read_together
 
 __all__ = ["ConfigError", "Loaded", "Problem", "load", "load_in_child", "load_values", "with_target"]
 
@@ -38,7 +39,8 @@ def load(paths: Sequence[Path]) -> Loaded:
 
     Raises ConfigError with every problem of all files.
     """
-    return _finish([Part.read(Path(path)) for path in paths])
+    paths = [Path(path) for path in paths]
+    return _finish([Part.read(path, data) for path, data in zip(paths, read_together(paths), strict=True)])
 
 
 def load_values(values: Any, name: str, folder: str | None = None) -> Loaded:

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 from exporter.config.access import auth_of, proxy_of, tls_of
 from exporter.config.budget import allowance_of
 from exporter.config.maintenance import windows_of
-from exporter.config.models import Connection, File, Module, Probe, Target
+from exporter.config.models import File, Module, Target
+from exporter.config.probes import Probe
+from exporter.config.reach import Connection
 from exporter.model.cost import Allowance
 from exporter.model.endpoint import Auth, Proxy, Tls
 from exporter.model.failure import Reason

@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from exporter.config import later
 from exporter.config.problems import Finding, Path, did_you_mean
 from exporter.settings import Settings, shown
 
@@ -66,8 +65,6 @@ def translate(
 
 def unknown_key(key: str, known: Collection[str]) -> str:
     """What to say of a key that nobody knows."""
-    if key in later.SOURCES and "catalogue" in known:
-        return later.NOT_YET
     return f"unknown field; {did_you_mean(key, known)}"
 
 

@@ -42,5 +42,10 @@ class Buckets(Settings):
 class Metrics(Settings):
     """How results are exposed."""
 
-    histograms: Literal["classic"] = Field("classic", description="Form of histograms.")
-    buckets: Buckets = Field(default_factory=Buckets, description="Histogram bounds.")
+    histograms: Literal["classic", "native", "both"] = Field(
+        "classic",
+        description="Buckets of the histograms of watched targets for scrapers that ask for protobuf: `classic`, "
+        "`native` (exponential, one series each) or `both`. Text always has classic ones. A probe that goes on keeps "
+        "what it has.",
+    )
+    buckets: Buckets = Field(default_factory=Buckets, description="Bounds of classic buckets.")

@@ -36,6 +36,7 @@ _BLOCKS = (
     ("discovery[].catalogue", "Catalogue", ""),
     ("discovery[].file", "Files", ""),
     ("discovery[].http", "HttpList", ""),
+    ("discovery[].dns", "DnsRecords", ""),
     ("discovery[].kubernetes", "KubernetesObjects", ""),
     ("discovery[].relabel_configs[]", "RelabelConfig", ""),
     ("training[]", "Training", ""),

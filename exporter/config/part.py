@@ -11,7 +11,7 @@ from exporter.config.messages import WRITTEN, real_path, translate
 from exporter.config.models import File
 from exporter.config.problems import Finding, Problem, write_path
 from exporter.config.problems import Path as Keys
-from exporter.config.source import SourceError, read_file
+from exporter.config.source import SourceError
 from exporter.settings import shown
 
 _ROUNDS = 10
@@ -39,14 +39,13 @@ class Part:
         self._marks: Document | None = None
 
     @classmethod
-    def read(cls, path: Path) -> "Part":
-        """A file, read and validated as far as that goes."""
+    def read(cls, path: Path, data: bytes | SourceError) -> "Part":
+        """A file's content, or why there is none: understood and validated as far as that goes."""
         part = cls(str(path), str(path.absolute().parent))
-        try:
-            part.data = read_file(path)
-        except SourceError as error:
-            part.issues.append(Problem(part.name, error.line, error.column, "", error.message))
+        if isinstance(data, SourceError):
+            part.issues.append(Problem(part.name, data.line, data.column, "", data.message))
             return part
+        part.data = data
         document = read(part.data)
         if document.issues:
             # Again, with positions: messages then name the line of the first of two equal keys too.

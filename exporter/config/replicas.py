@@ -56,7 +56,7 @@ def at(jobs: Sequence[Job], place: Place) -> list[Job]:
     return [replace(job, target=moved, fingerprint=f"{job.fingerprint}@{shown}") for job in jobs]
 
 
-def _place(value: Any) -> Place:
+def _place(value: Any, hint: str = "; dns looks names up") -> Place:
     if not isinstance(value, str):
         raise problem("replicas", f"found {{found}} in the list; {_ALLOWED}, as text", found=value)
     host, colon, port = value, "", ""
@@ -72,7 +72,7 @@ def _place(value: Any) -> Place:
     try:
         address = ip_address(host)
     except ValueError:
-        message = f"found {{found}} in the list, which is no IP address; {_ALLOWED}; dns looks names up"
+        message = f"found {{found}} in the list, which is no IP address; {_ALLOWED}{hint}"
         raise problem("replicas", message, found=value) from None
     return Place(str(address), int(port) if colon else 0)
 
@@ -83,6 +83,13 @@ def _written(value: Literal["dns"] | tuple[Place, ...]) -> str | list[str]:
     return [place.shown(0) if place.port else place.address for place in value]
 
 
+#: One address, with a port or without.
+Address = Annotated[
+    Place,
+    PlainValidator(lambda value: value if isinstance(value, Place) else _place(value, hint="")),
+    PlainSerializer(lambda place: _written((place,))[0]),
+    WithJsonSchema({"type": "string"}),
+]
 #: `dns`, or addresses.
 Replicas = Annotated[
     Literal["dns"] | tuple[Place, ...],

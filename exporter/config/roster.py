@@ -109,8 +109,16 @@ class Roster:
 
 
 def shard_of(name: str, count: int) -> int:
-    """Which of `count` shards a target belongs to; a new shard takes its share and moves nothing else (rendezvous)."""
-    return max(range(count), key=lambda shard: hashlib.blake2b(f"{shard}/{name}".encode(), digest_size=8).digest())
+    """Which of `count` shards a target belongs to. A new last shard takes its share and moves nothing else: a jump
+    consistent hash (Lamping and Veach, 2014), whose cost grows with the logarithm of `count`.
+    """
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    key, shard, after = int.from_bytes(digest, "big"), 0, 0
+    while after < count:
+        shard = after
+        key = (key * 2862933555777941757 + 1) % 2**64
+        after = int((shard + 1) * 2**31 / ((key >> 33) + 1))
+    return shard
 
 
 def _moved(replicas: Replicas, jobs: Sequence[Job], findings: Findings) -> Sequence[Job]:

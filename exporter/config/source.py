@@ -11,6 +11,8 @@ from pathlib import Path
 #: Bytes. A hundred thousand short targets fit; nothing sensible is larger.
 MAX_FILE = 32_000_000
 
+#: Times that several files are read again, at most: microseconds each, where what changes them needs milliseconds.
+_READINGS = 10
 #: What YAML does not allow in a stream.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _KINDS = (
@@ -51,6 +53,33 @@ def read_file(path: Path) -> bytes:
     finally:
         os.close(descriptor)
     return check(data)
+
+
+def read_together(paths: Sequence[Path]) -> list[bytes | SourceError]:
+    """Every file, or why it cannot be used; several as they stood at one moment, though a ConfigMap is swapped
+    meanwhile: they are read until they are what they were.
+    """
+    found = [_read_or_error(path) for path in paths]
+    if len(paths) > 1:
+        for _ in range(_READINGS):
+            before, found = found, [_read_or_error(path) for path in paths]
+            if _alike(before, found):
+                break
+    return found
+
+
+def _alike(before: Sequence[bytes | SourceError], after: Sequence[bytes | SourceError]) -> bool:
+    return all(
+        one == other if isinstance(one, bytes) else isinstance(other, SourceError)
+        for one, other in zip(before, after, strict=True)
+    )
+
+
+def _read_or_error(path: Path) -> bytes | SourceError:
+    try:
+        return read_file(path)
+    except SourceError as error:
+        return error
 
 
 def check(data: bytes) -> bytes:

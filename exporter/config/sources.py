@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from exporter.config.build import SLICE, job_of, jobs_of, jobs_under
 from exporter.config.catalogue import asked_of, source_name, watched
+from exporter.config.discovery import Catalogue as Settings
+from exporter.config.discovery import Discovery
 from exporter.config.listed import Listed
 from exporter.config.merge import AUTO, MergedProbe, Merger
-from exporter.config.models import Catalogue as Settings
-from exporter.config.models import Discovery, File
+from exporter.config.models import File
 from exporter.config.own_keys import OwnKeys, kinds
 from exporter.contracts import Discoverer, Found
 from exporter.discovery.catalogue import Catalogue, Wanted

@@ -1,8 +1,9 @@
 """A config for somebody who wants to know which versions are served: targets that nobody asks are asked too."""
 
 from exporter.config.merge import AUTO
-from exporter.config.models import File, Module, Probe, Target
+from exporter.config.models import File, Module, Target
 from exporter.config.own_keys import kinds, load
+from exporter.config.probes import Probe
 from exporter.model.job import Kind
 
 _NAME = Kind.METADATA.value

@@ -50,8 +50,8 @@ SCENES = (
     ),
     Scene(
         "zombie",
-        "/health stays 200 but no token comes: zombie after 6 seconds, for 25",
-        _chat((Act(Mood.WELL, 6), Act(Mood.HANGING, 25))),
+        "/health stays 200 but no token comes: zombie after 6 seconds, for 2 minutes",
+        _chat((Act(Mood.WELL, 6), Act(Mood.HANGING, 120))),
         _LLM,
     ),
     Scene(

@@ -1,4 +1,4 @@
-"""Puts fake servers on loopback ports that are free, and takes them off again."""
+"""Puts fake servers on ports, on free ones of loopback if nothing else is said, and takes them off again."""
 
 import asyncio
 import time
@@ -11,13 +11,24 @@ from exporter.demo.scenes import SCENES, Scene, Server
 
 
 class Stage:
-    """All scenes running at once, as an async context manager. `urls` maps a scene's name to its base url."""
+    """All scenes running at once, as an async context manager. `urls` maps a scene's name to its base url.
 
-    def __init__(self, scenes: Sequence[Scene] = SCENES, clock: Callable[[], float] = time.monotonic) -> None:
+    With `first_port` they take that port and those that follow, in the order of the scenes.
+    """
+
+    def __init__(
+        self,
+        scenes: Sequence[Scene] = SCENES,
+        clock: Callable[[], float] = time.monotonic,
+        host: str = "127.0.0.1",
+        first_port: int = 0,
+    ) -> None:
         self.scenes = tuple(scenes)
         self.urls: dict[str, str] = {}
         self.servers: dict[str, Server] = {}
         self._clock = clock
+        self._host = host
+        self._first_port = first_port
         self._runners: list[web.AppRunner] = []
 
     async def __aenter__(self) -> Self:
@@ -52,6 +63,6 @@ class Stage:
         await runner.setup()
         self._runners.append(runner)
         self.servers[scene.name] = server
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port = runner.addresses[0][1]
-        self.urls[scene.name] = f"http://127.0.0.1:{port}"
+        port = self._first_port + len(self.urls) if self._first_port else 0
+        await web.TCPSite(runner, self._host, port).start()
+        self.urls[scene.name] = f"http://{self._host}:{runner.addresses[0][1]}"

@@ -24,6 +24,7 @@ class Part:
     name: str
     entries: Sequence[Labels] | None
     problem: str = ""
+    reason: Reason = Reason.MALFORMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +66,20 @@ class Listing:
         return await asyncio.to_thread(self._found, parts)
 
     def _found(self, parts: Sequence[Part]) -> Found:
-        problems = [part.problem for part in parts if part.entries is None]
+        broken = [part for part in parts if part.entries is None]
+        problems = [part.problem for part in broken]
+        reason = broken[0].reason if broken else Reason.MALFORMED
         known: dict[str, Sequence[Labels]] = {}
         for part in parts:
             entries = part.entries if part.entries is not None else self._known.get(part.name)
             if entries is not None:
                 known[part.name] = entries
         if not known and problems:
-            raise Failure(Reason.MALFORMED, joined(problems))
+            raise Failure(reason, joined(problems))
         self._known = known
-        return self._chosen([entry for entries in known.values() for entry in entries], problems)
+        return self._chosen([entry for entries in known.values() for entry in entries], problems, reason)
 
-    def _chosen(self, entries: Sequence[Labels], problems: list[str]) -> Found:
+    def _chosen(self, entries: Sequence[Labels], problems: list[str], reason: Reason) -> Found:
         chosen: dict[str, Labels] = {}
         for entry in entries:
             try:
@@ -101,7 +104,7 @@ class Listing:
             tuple(names),
             over=len(chosen) - len(names),
             entries=tuple(chosen[name] for name in names),
-            failure=Failure(Reason.MALFORMED, joined(problems)) if problems else None,
+            failure=Failure(reason, joined(problems)) if problems else None,
         )
 
     def _refuse(self, problem: str, problems: list[str]) -> None:

@@ -2,37 +2,41 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from exporter.contracts import Exchange
 from exporter.engine.backstop import Backstop
 from exporter.model.failure import MAX_DETAIL, Asleep, Failure, Reason
 from exporter.model.observation import Measurement
+from exporter.transport.alarm import Timers
 
 _UNMEASURED = Measurement()
 
 Found = TypeVar("Found")
 
 
-class Attempt(NamedTuple, Generic[Found]):
+class Attempt(Backstop, Generic[Found]):
     """What came of it: something `found`, a `failure`, or (in words) that the model is `asleep` and was left so.
 
-    `redact` takes the credentials that were sent out of a text.
+    `redact` takes the credentials that were sent out of a text. It is its own backstop: one object less per attempt.
     """
 
-    found: Found | None
-    failure: Failure | None
-    asleep: str | None
-    measurement: Measurement
-    redact: Callable[[str], str]
+    __slots__ = ("asleep", "failure", "found", "measurement", "redact")
+
+    def __init__(self, task: "asyncio.Task[Any]", timers: Timers, deadline: float) -> None:
+        Backstop.__init__(self, task, timers, deadline)
+        self.found: Found | None = None
+        self.failure: Failure | None = None
+        self.asleep: str | None = None
+        self.measurement = _UNMEASURED
+        self.redact: Callable[[str], str] = str
 
 
 async def attempt(
     open_exchange: Callable[[float], Exchange],
     ask: Callable[[Any], Awaitable[Found]],
-    *,
     timeout: float,
-    clock: Callable[[], float],
+    timers: Timers,
     bug: Callable[[], None],
 ) -> Attempt[Found]:
     """Open an exchange (it is told its deadline) and ask on it. Never raises; cancellation alone passes through.
@@ -41,49 +45,37 @@ async def attempt(
     """
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - this is running in it
-    deadline = clock() + timeout
-    found: Found | None = None
-    failure: Failure | None = None
-    asleep: str | None = None
-    measurement = _UNMEASURED
-    redact: Callable[[str], str] = str
+    deadline = timers.clock() + timeout
+    made: Attempt[Found] = Attempt(task, timers, deadline)
     exchange: Exchange | None = None
-    backstop = Backstop(task, clock, deadline)
     try:
         exchange = open_exchange(deadline)
-        redact = exchange.redact
-        found = await ask(exchange)
+        made.redact = exchange.redact
+        made.found = await ask(exchange)
     except Failure as error:
-        failure = error
+        made.failure = settled(error, made.redact)
     except Asleep as error:
-        asleep = tidy(error.detail, redact)
+        made.asleep = tidy(error.detail, made.redact)
     except asyncio.CancelledError:
-        if not backstop.withdraw():
+        if not made.withdraw():
             raise
-        failure = Failure(Reason.TIMEOUT, f"no end within {timeout:g} s")
+        made.failure = Failure(Reason.TIMEOUT, f"no end within {timeout:g} s")
     except Exception as error:
         bug()
-        failure = Failure(Reason.INTERNAL, f"{type(error).__name__} in the exporter; its log has the traceback")
+        made.failure = Failure(Reason.INTERNAL, f"{type(error).__name__} in the exporter; its log has the traceback")
     finally:
         try:
             if exchange is not None:
-                measurement = await _close(exchange, backstop, bug)
+                made.measurement = exchange.measured()
+                await exchange.close()
+        except asyncio.CancelledError:
+            if not made.withdraw():
+                raise
+        except Exception:
+            bug()
         finally:
-            backstop.disarm()
-    return Attempt(found, None if failure is None else settled(failure, redact), asleep, measurement, redact)
-
-
-async def _close(exchange: Exchange, backstop: Backstop, bug: Callable[[], None]) -> Measurement:
-    measurement = _UNMEASURED
-    try:
-        measurement = exchange.measured()
-        await exchange.close()
-    except asyncio.CancelledError:
-        if not backstop.withdraw():
-            raise
-    except Exception:
-        bug()
-    return measurement
+            made.disarm()
+    return made
 
 
 def settled(failure: Failure, redact: Callable[[str], str]) -> Failure:

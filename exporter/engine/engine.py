@@ -6,6 +6,7 @@ import random as _random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 
 from exporter.contracts import AskMany
 from exporter.engine import plan
@@ -15,8 +16,10 @@ from exporter.engine.pauses import Pauses
 from exporter.engine.plan import Changes
 from exporter.engine.runner import OpenExchange, Runner
 from exporter.engine.slots import Limits, Slots
-from exporter.engine.verdict import disagreement, judge, worst
-from exporter.engine.watch import Probe, Watch, address
+from exporter.engine.verdict import disagreement, worst
+from exporter.engine.verdicts import Verdicts
+from exporter.engine.watch import Probe, Watch
+from exporter.engine.watched import Watched
 from exporter.engine.wheel import Wheel
 from exporter.ledger import Ledger
 from exporter.model.failure import Evidence
@@ -29,8 +32,11 @@ logger = logging.getLogger(__name__)
 
 #: Seconds a cancelled run has to close its connection while draining.
 _CLOSING = 1.0
+_OK = Evidence.OK  # before 3.12 a member of an enum is looked up by way of its class at each use
 #: States in which a target is spared questions that are none of its probes'.
 _SPARED = frozenset({State.SATURATED, State.LOADING, State.ERROR, State.ZOMBIE})
+#: Seconds by which the schedule, or the booking of what was started, may be late before the engine calls itself sick.
+_SICK = 30.0
 
 
 class Engine:
@@ -77,9 +83,12 @@ class Engine:
         )
         self._sleep = sleep
         self._ask_many = ask_many
-        self._watches: dict[str, Watch] = {}
-        self._jobs: dict[tuple[str, str], Job] = {}
+        self._watched = Watched(self, ledger=ledger, wheel=self._wheel, clock=clock)
+        self._watches = self._watched.watches
+        self._verdicts = Verdicts(self._watches, ledger=ledger, wheel=self._wheel, changed=self._changed)
         self._window = 0.0
+        self._started = False
+        self._book_by = inf  #: when the first run that was started since the last booking is booked at last
         #: What keeps probes from running.
         self.pauses = Pauses(
             self._watches, ledger=ledger, wheel=self._wheel, clock=clock, wall=wall, resumed=self._resumed,
@@ -104,14 +113,28 @@ class Engine:
         """Whether runs are being started."""
         return self._wheel.turning
 
+    def ailments(self) -> list[str]:
+        """What is wrong with the engine itself, in words; nothing while it is well."""
+        if not self._started:
+            return []
+        if not self.turning:
+            return ["no probe is being started"]
+        told = []
+        if (late := self._wheel.behind) > _SICK:
+            told.append(f"the schedule stands still: the next probe is {late:.0f} s late")
+        if (late := self._clock() - self._book_by) > 0:
+            told.append(f"probes are started and nothing is booked: the first is {late + _SICK:.0f} s late")
+        return told
+
     async def run(self) -> None:
         """Turn the wheel until cancelled. Runs in flight go on: `drain` ends them."""
+        self._started = True
         self._wheel.start()
         self._lag.start()
         try:
             self._plan([probe for watch in self._watches.values() for probe in watch.probes.values()])
             for watch in self._watches.values():
-                self._look_again(watch, self._clock())
+                self._verdicts.look_again(watch, self._clock())
             await asyncio.get_running_loop().create_future()
         finally:
             self._wheel.stop()
@@ -160,70 +183,17 @@ class Engine:
 
     def reconcile(self, jobs: Sequence[Job]) -> Changes:
         """Make these the jobs that run. Unchanged ones keep counters, evidence and phase. Start is the same."""
-        changes = plan.reconcile(self._jobs, jobs)
-        self._jobs = {job.key: job for job in jobs}
-        self._remove(changes)
-        fresh = [self._add(job) for job in changes.added]
-        for job in changes.removed:
-            # After the additions: a target that changes its only probe is still the same target.
-            if job.key not in self._jobs:
-                self._ledger.remove(*job.key)
-        for job in changes.kept:
-            self._relabel(job)
-        touched = {job.target.name for job in changes.added + changes.removed}
-        watches = [watch for name in touched if (watch := self._watches.get(name)) is not None]
-        for watch in watches:
-            watch.sort()
-            if not watch.probes:
-                self._wheel.drop(self._watches.pop(watch.name))
+        changes, fresh, watches = self._watched.reconcile(jobs)
         self._window = plan.start_window(Counter(job.schedule.interval for job in jobs))
         self.pauses.take(self.limits.budget)
         if self.turning:
             self._plan(fresh)
             for watch in watches:
                 # Not judged anew: until the added probes have spoken, the state stays.
-                self._look_again(watch, self._clock(), judge=False)
+                self._verdicts.look_again(watch, self._clock(), judge=False)
         return changes
 
-    # --- jobs -----------------------------------------------------------------------------------------------------
-
-    def _remove(self, changes: Changes) -> None:
-        """Stop what is gone or was replaced, and forget targets that keep their name and nothing else."""
-        kept = {job.target.name for job in changes.kept}
-        moved = {
-            job.target.name
-            for job in changes.added
-            if (watch := self._watches.get(job.target.name)) is not None
-            and watch.address != address(job.target)
-            and job.target.name not in kept
-        }
-        for job in changes.removed:
-            probe = self._watches[job.target.name].probes.pop(job.probe)
-            probe.live = False
-            self._wheel.drop(probe)
-            if probe.flight is not None:
-                probe.flight.cancel()
-            if job.target.name in moved:
-                self._ledger.remove(*job.key)
-        for name in moved:
-            self._wheel.drop(self._watches.pop(name))
-
-    def _add(self, job: Job) -> Probe:
-        now, name = self._clock(), job.target.name
-        self._ledger.add(job)
-        if self._ledger.targets[name].target != job.target:
-            self._ledger.replace(job)  # a known target with other labels
-        watch = self._watches.get(name)
-        if watch is None:
-            watch = self._watches[name] = Watch(self, job.target, self._ledger.targets[name].generation, now)
-        probe = watch.probes[job.probe] = Probe(self, watch, job, now)
-        return probe
-
-    def _relabel(self, job: Job) -> None:
-        probe = self._watches[job.target.name].probes[job.probe]
-        if probe.job.target != job.target:
-            probe.job = job
-            self._ledger.replace(job)
+    # --- plans ----------------------------------------------------------------------------------------------------
 
     def _plan(self, probes: Sequence[Probe]) -> None:
         window = plan.start_window(Counter(probe.job.schedule.interval for probe in probes))
@@ -252,8 +222,8 @@ class Engine:
         if now - planned >= interval:
             self._ledger.skip(job, "missed", plan.lost_slots(planned, interval, now) - 1)
         probe.on_grid = True
-        self._put(probe, plan.next_due(probe.offset, interval, max(now, planned)), now)
-        if probe.watch.holds_back(probe):
+        self._put(probe, plan.next_due(probe.offset, interval, now if now > planned else planned), now)
+        if probe.fresh and probe.watch.holds_back(probe):
             return
         if probe.flight is not None:
             self._ledger.skip(job, "missed" if probe.flight.task is None else "overlap")
@@ -264,10 +234,11 @@ class Engine:
         if reason := self.pauses.bar(probe):
             self._passed_over(probe, reason, planned, self._clock())
             return
-        slow = probe.slow
+        slow = probe.timed_out or probe.watch.timed_out or (probe.fresh and probe.costs)
         probe.fresh = False
-        generation = probe.watch.generation
-        probe.flight = self._runner.launch(probe.job, planned, generation, probe.landed, slow=slow)
+        if (by := planned + probe.deadline + _SICK) < self._book_by:
+            self._book_by = by
+        probe.flight = self._runner.launch(probe.job, planned, probe.watch.generation, probe.landed, slow)
 
     def _pull(self, probe: Probe, now: float) -> None:
         """Run a probe now instead of at its planned moment, never twice at once."""
@@ -290,25 +261,32 @@ class Engine:
         if probe.hold is not None:
             self.pauses.settle(probe, result, begun=flight is not None and flight.begun)
         if result is None or not probe.live:
+            self._book_by = inf
             return
         if result.skipped:
             self._passed_over(probe, result.skipped, result.planned, result.started)
+            self._book_by = inf
             return
         if probe.canary:
             result = probe.told(result)
-        if not self._ledger.record(result):
+        recorded = self._ledger.record(result)
+        self._book_by = inf
+        if not recorded:
             return
         now, watch = self._clock(), probe.watch
         due = probe.after(result, now)
         if due is not None:
             self._put(probe, due, now)
-        if watch.resting:
+        if watch.rests_until is not None:
             # It began before the maintenance: booked, and no evidence of anything.
             self._ledger.rest(watch.name, watch.rests_until)
             probe.again = False
         else:
             self._weigh(probe, result, now)
-        self._tell(self._on_result, result, probe.job)
+        try:
+            self._on_result(result)
+        except Exception:
+            self._runner.bug("engine", probe.job)
 
     def _weigh(self, probe: Probe, result: Result, now: float) -> None:
         """Take a run as evidence, and start what it pulls forward."""
@@ -318,15 +296,16 @@ class Engine:
         probe.note_time(result)
         if probe.canary and (sides := disagreement(worst(watch.cheap), result.evidence)) is not None:
             self._ledger.disagree(watch.name, *sides)
-        if changed or not (watch.settled and result.evidence is Evidence.OK):
-            self._judge(watch, now)
+        if changed or not (watch.settled and result.evidence is _OK):
+            self._verdicts.judge(watch, now)
         if track.expires < watch.look_at:
             watch.look_at = track.expires
             self._wheel.put(watch, track.expires)
-        if self.turning:
+        if self._wheel.turning:
             for other in watch.pulled_by(probe, result.evidence, before):
                 self._pull(other, now)
-            self._pull_again(probe, now)
+            if probe.again:
+                self._pull_again(probe, now)
 
     def _passed_over(self, probe: Probe, reason: str, planned: float, at: float) -> None:
         """A slot that was not used, and no run: the model sleeps, a budget has no room, or there is maintenance."""
@@ -338,7 +317,7 @@ class Engine:
         if probe.watch.resting:
             return
         probe.track.pass_over(at, mute=reason == "asleep")
-        self._judge(probe.watch, now)
+        self._verdicts.judge(probe.watch, now)
         if self.turning:
             self._pull_again(probe, now)
 
@@ -350,7 +329,7 @@ class Engine:
         if self.turning:
             self._plan([probe for watch in watches for probe in watch.probes.values()])
             for watch in watches:
-                self._look_again(watch, now, judge=False)
+                self._verdicts.look_again(watch, now, judge=False)
 
     def _pull_again(self, probe: Probe, now: float) -> None:
         """Make up for a pull that came while the probe's run was under way."""
@@ -381,38 +360,16 @@ class Engine:
         if now - planned > STALL:
             self._wheel.put(watch, now + STALL)  # by then `_stalled` has been told what really expired
         else:
-            self._look_again(watch, now)
-
-    def _look_again(self, watch: Watch, now: float, *, judge: bool = True) -> None:
-        if watch.resting:
-            return
-        if watch.expire(now) and judge:
-            self._judge(watch, now)
-        if watch.look_at < float("inf"):
-            self._wheel.put(watch, watch.look_at)
+            self._verdicts.look_again(watch, now)
 
     def _stalled(self, seconds: float) -> None:
         """The process stood still and nobody could be asked: that time makes no evidence old."""
-        for watch in self._watches.values():
-            for probe in watch.probes.values():
-                probe.track.expires += seconds
+        self._book_by += seconds
+        self._verdicts.stalled(seconds)
 
-    def _judge(self, watch: Watch, now: float) -> None:
-        record = self._ledger.targets.get(watch.name)
-        if record is None:
-            return
-        verdict = judge(
-            watch.cheap, watch.canaries, watch.others, record.verdict, starting=watch.starting(now),
-            maintenance=watch.resting,
-        )  # fmt: skip
-        watch.settle(verdict)
-        change = self._ledger.judge(watch.name, verdict)
-        if change is not None:
-            self._tell(self._on_change, change, next(iter(watch.probes.values())).job)
-
-    def _tell(self, listener: Callable[..., None], news: object, job: Job) -> None:
+    def _changed(self, change: StateChange, job: Job) -> None:
         try:
-            listener(news)
+            self._on_change(change)
         except Exception:
             self._runner.bug("engine", job)
 

@@ -63,8 +63,7 @@ class Findings:
 
     def doubt(self, result: Result) -> Job | None:
         """Weigh a run of a found target. The `detect` job to ask again when the finding may no longer hold."""
-        finding = self._found.get(result.job.target.name)
-        if finding is None:
+        if not self._found or (finding := self._found.get(result.job.target.name)) is None:
             return None
         if result.evidence is Evidence.DEAD and result.job.kind.cheap:
             finding.was_dead = True

@@ -27,7 +27,7 @@ class LagSampler:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
-        self._lagged_at = float("-inf")
+        self.lagged_at = float("-inf")  #: the last moment at which the loop was late by more than `BOUND`
 
     def start(self) -> None:
         """Begin on the running loop."""
@@ -40,10 +40,6 @@ class LagSampler:
             self._timer.cancel()
         self._loop = self._timer = None
 
-    def lagged_since(self, start: float) -> bool:
-        """Whether the loop was late by more than `BOUND` at some moment since `start`."""
-        return self._lagged_at >= start
-
     def _again(self) -> None:
         if self._loop is not None:
             self._due = self._clock() + PERIOD
@@ -54,7 +50,7 @@ class LagSampler:
         late = now - self._due
         self._lag.observe(max(0.0, late))
         if late > BOUND:
-            self._lagged_at = now
+            self.lagged_at = now
         if late > STALL:
             self._stalled(late)
         self._again()

@@ -58,7 +58,7 @@ class Pauses:
 
     def bar(self, probe: Probe) -> str:
         """Why a probe may not run now, else `""`; then the worst case of its run is reserved."""
-        if probe.watch.resting:
+        if probe.watch.rests_until is not None:
             return "maintenance"
         if not probe.costs:
             return ""

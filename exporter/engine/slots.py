@@ -34,16 +34,21 @@ class Stage(Enum):
     IN = 3  #: holds both
 
 
+# Before 3.12 a member of an enum is looked up by way of its class at each use.
+_OUT, _HOST, _GLOBAL, _IN = Stage
+
+
 class Ticket(ABC):
     """A wish to run. It may be handed in again after it left. `slow` and `behind` say which lane it stands in."""
 
-    __slots__ = ("behind", "host", "number", "slow", "stage")
+    __slots__ = ("apart", "behind", "host", "number", "slow", "stage")
 
-    def __init__(self, host: Hashable, *, slow: bool, behind: bool = False) -> None:
+    def __init__(self, host: Hashable, slow: bool, behind: bool = False) -> None:
         self.host = host
         self.slow = slow and not behind
         self.behind = behind
-        self.stage = Stage.OUT
+        self.apart = slow or behind  #: stands in a lane of its own
+        self.stage = _OUT
         #: Order of arrival. A queue entry with an old number is one that left.
         self.number = 0
 
@@ -76,6 +81,9 @@ class _Gate:
 
     def admit(self, ticket: Ticket) -> bool:
         """Take a slot if there is one, else queue."""
+        if not (self.fast or ticket.apart) and self.held < self.capacity:
+            self.held += 1  # what nearly all do
+            return True
         lane = self.behind if ticket.behind else self.slow if ticket.slow else self.fast
         if not lane and self.held < self.capacity and not self._full(ticket):
             self._take(ticket)
@@ -113,8 +121,9 @@ class _Gate:
     def give(self, ticket: Ticket) -> None:
         """Take a slot back."""
         self.held -= 1
-        self.held_slow -= ticket.slow
-        self.held_behind -= ticket.behind
+        if ticket.apart:
+            self.held_slow -= ticket.slow
+            self.held_behind -= ticket.behind
 
     def _take(self, ticket: Ticket) -> None:
         self.held += 1
@@ -142,6 +151,8 @@ class Slots:
         self._own.slots = limits.concurrency
         self._all = _Gate(limits.concurrency, Stage.GLOBAL)
         self._hosts: dict[Hashable, _Gate] = {}
+        #: Gates of hosts that nobody holds a slot of any more, for the next ones: as many as there were hosts at once.
+        self._spare: list[_Gate] = []
         self._number = 0
 
     @property
@@ -153,61 +164,69 @@ class Slots:
     def limits(self, limits: Limits) -> None:
         self._limits = limits
         self._own.slots = self._all.capacity = limits.concurrency
+        self._spare.clear()
         for gate in self._hosts.values():
             gate.capacity = limits.per_host
         self._serve_all()
-        for host in list(self._hosts):
-            self._serve_host(host)
+        for host, gate in list(self._hosts.items()):
+            self._serve_host(host, gate)
 
     def ask(self, ticket: Ticket) -> None:
         """Queue a ticket; `granted` is called when its turn has come, maybe at once."""
         self._number += 1
         ticket.number = self._number
-        ticket.stage = Stage.HOST
+        ticket.stage = _HOST
         self._own.waiting += 1
         gate = self._hosts.get(ticket.host)
         if gate is None:
-            gate = self._hosts[ticket.host] = _Gate(self._limits.per_host, Stage.HOST)
+            gate = self._spare.pop() if self._spare else _Gate(self._limits.per_host, _HOST)
+            self._hosts[ticket.host] = gate
         if gate.admit(ticket):
             self._enter(ticket)
 
     def leave(self, ticket: Ticket) -> None:
         """Give everything back, or stop waiting. Harmless for a ticket that is out."""
-        stage, ticket.stage = ticket.stage, Stage.OUT
-        if stage is Stage.OUT:
+        stage, ticket.stage = ticket.stage, _OUT
+        if stage is _OUT:
             return
-        if stage is Stage.IN:
+        if stage is _IN:
             self._own.in_flight -= 1
         else:
             self._own.waiting -= 1
-        if stage is not Stage.HOST:
-            self._hosts[ticket.host].give(ticket)
+        gate = self._hosts[ticket.host]
+        if stage is not _HOST:
+            gate.give(ticket)
         # Before the global slot is given back: whoever waits for this host is then among those who may have it.
-        self._serve_host(ticket.host)
-        if stage is Stage.IN:
-            self._all.give(ticket)
-            self._serve_all()
+        if gate.fast or gate.slow or gate.behind:
+            self._serve_host(ticket.host, gate)
+        elif not gate.held:
+            del self._hosts[ticket.host]
+            self._spare.append(gate)
+        if stage is _IN:
+            everybody = self._all
+            everybody.give(ticket)
+            if everybody.fast or everybody.slow or everybody.behind:
+                self._serve_all()
 
     def _enter(self, ticket: Ticket) -> None:
-        ticket.stage = Stage.GLOBAL
+        ticket.stage = _GLOBAL
         if self._all.admit(ticket):
             self._grant(ticket)
 
     def _grant(self, ticket: Ticket) -> None:
-        ticket.stage = Stage.IN
+        ticket.stage = _IN
         self._own.waiting -= 1
         self._own.in_flight += 1
         ticket.granted()
 
     def _serve_all(self) -> None:
-        if self._all.fast or self._all.slow or self._all.behind:
-            while (ticket := self._all.next()) is not None:
-                self._grant(ticket)
+        while (ticket := self._all.next()) is not None:
+            self._grant(ticket)
 
-    def _serve_host(self, host: Hashable) -> None:
-        gate = self._hosts[host]
+    def _serve_host(self, host: Hashable, gate: _Gate) -> None:
         if gate.fast or gate.slow or gate.behind:
             while (ticket := gate.next()) is not None:
                 self._enter(ticket)
         if not (gate.held or gate.fast or gate.slow or gate.behind):
             del self._hosts[host]
+            self._spare.append(gate)

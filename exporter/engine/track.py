@@ -10,6 +10,8 @@ from exporter.model.result import Result
 _BEFORE_ALL = float("-inf")
 #: Load and loading are what the server says of itself: one answer is enough.
 _UNCONFIRMED = frozenset({Evidence.BUSY, Evidence.LOADING})
+# Before 3.12 a member of an enum is looked up by way of its class at each use.
+_NONE, _OK = Evidence.NONE, Evidence.OK
 
 
 class Track:
@@ -48,8 +50,8 @@ class Track:
         """Take one finished run; `interval` is the one in force after it. True when what it holds became another."""
         self.skipped_at = None
         seen = result.evidence
-        if seen is Evidence.NONE:
-            if result.reason is Reason.INCONCLUSIVE and self.evidence is not Evidence.NONE:
+        if seen is _NONE:
+            if result.reason is Reason.INCONCLUSIVE and self.evidence is not _NONE:
                 # Too few answers to say anything: the newest complete run goes on speaking.
                 self.expires = result.ended + 2 * interval + self.job.schedule.timeout
             return False
@@ -57,28 +59,30 @@ class Track:
         self.expired = False
         if seen is not self._raw:
             self._raw, self._raw_since = seen, result.started
-        if seen is Evidence.OK:
-            self._ok, self._not_ok, self.ok_at = self._ok + 1, 0, result.started
+        if seen is _OK:
+            self._ok += 1
+            self._not_ok = 0
+            self.ok_at = result.started
         else:
-            self._ok, self._not_ok = 0, self._not_ok + 1
+            self._ok = 0
+            self._not_ok += 1
         before = self.evidence
-        if not self._counts(seen, before):
+        if seen is not before and not self._counts(seen, before):
             return False
         self.at, self.ended = result.started, result.ended
         self.reason, self.detail = result.reason, result.detail
-        loaded = self._read(result)
+        told = self.load is not None or result.load is not None or result.load_after is not None
+        loaded = told and self._read(result)
         if seen is before:
             return loaded
         self.evidence = seen
-        first_ok = before is Evidence.NONE and seen is Evidence.OK
+        first_ok = before is _NONE and seen is _OK
         self.since = _BEFORE_ALL if first_ok else self._raw_since
         return True
 
     def _read(self, result: Result) -> bool:
         """Take what was read beside a run that counts. True when it shows something else than before."""
-        held, self.load = self.load, result.load_after or result.load
-        if held is None and self.load is None:
-            return False
+        self.load = result.load_after or result.load
         before = self.signs
         if self.load is None:
             self.signs = UNKNOWN_LOAD
@@ -87,11 +91,11 @@ class Track:
         return self.signs != before
 
     def _counts(self, seen: Evidence, before: Evidence) -> bool:
-        if before is Evidence.NONE or seen is before:
+        if before is _NONE:
             return True
-        if seen is Evidence.OK:
+        if seen is _OK:
             return self._ok >= self.job.thresholds.success
-        return before is not Evidence.OK or seen in _UNCONFIRMED or self._not_ok >= self.job.thresholds.failure
+        return before is not _OK or seen in _UNCONFIRMED or self._not_ok >= self.job.thresholds.failure
 
     def pass_over(self, at: float, *, mute: bool) -> None:
         """A run was passed over at that moment. Unless `mute`, a failure that was seen before goes on speaking."""

@@ -1,12 +1,13 @@
 """One target under watch: its probes, what they hold, and which of them a finished run pulls forward."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from exporter.engine import plan
 from exporter.engine.budget import Hold
-from exporter.engine.runner import Flight
+from exporter.engine.flight import Flight
 from exporter.engine.track import Track
 from exporter.engine.wheel import Planned
 from exporter.ledger import CONCLUSIVE
@@ -22,6 +23,8 @@ from exporter.model.target import Target
 PULLS_AT_ONCE = 3
 #: What a server may say to a request that is not right. All other failures come whatever is asked.
 _ANSWERED = frozenset({Evidence.REFUSED, Evidence.WRONG, Evidence.BROKEN, Evidence.SLOW})
+# Before 3.12 a member of an enum is looked up by way of its class at each use.
+_HEALTHY, _ERROR, _NONE, _OK, _SLOW = Status.HEALTHY, Status.ERROR, Evidence.NONE, Evidence.OK, Evidence.SLOW
 _BAD = frozenset({Evidence.DEAD, Evidence.SLOW, Evidence.BROKEN, Evidence.REFUSED, Evidence.WRONG})
 #: A failed run that used this share of its timeout held its slot as long as one that timed out.
 _LONG = 0.8
@@ -47,8 +50,8 @@ class Probe(Planned):
     """A job on the schedule, with what its runs left behind."""
 
     __slots__ = (
-        "again", "canary", "cheap", "costs", "failures", "flight", "follows", "fresh", "hold", "interval", "job",
-        "live", "offset", "on_grid", "owner", "passed", "relief", "timed_out", "track", "watch", "worst",
+        "again", "canary", "cheap", "costs", "deadline", "failures", "flight", "follows", "fresh", "hold", "interval",
+        "job", "live", "offset", "on_grid", "owner", "passed", "relief", "timed_out", "track", "watch", "worst",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, watch: "Watch", job: Job, now: float) -> None:
@@ -71,7 +74,8 @@ class Probe(Planned):
         self.on_grid = False  #: its plan is the next moment of its grid
         self.fresh = True  #: no run was started yet
         self.again = False  #: pulled forward while its run was under way
-        self.timed_out = False
+        self.deadline = job.schedule.deadline
+        self.timed_out = False  #: its last run held its slot for long
         self.failures = 0  #: runs in a row that were not healthy
         self.relief = float("-inf")
 
@@ -85,7 +89,7 @@ class Probe(Planned):
 
     def after(self, result: Result, now: float) -> float | None:
         """The next run's moment, and with it the interval in force, after a finished run; None: as planned."""
-        if self.on_grid and result.status is Status.HEALTHY and not self.failures:
+        if self.on_grid and result.status is _HEALTHY and not self.failures:
             return None
         self.on_grid = True
         schedule = self.job.schedule
@@ -120,11 +124,6 @@ class Probe(Planned):
         self.relief = max(self.relief, start) + gap
         return start
 
-    @property
-    def slow(self) -> bool:
-        """Whether its next run may hold its slot for long: it or its target just did, or it is a canary's first."""
-        return self.timed_out or self.watch.timed_out or (self.fresh and self.costs)
-
     def told(self, result: Result) -> Result:
         """A canary's finished run, and whether it ever passed: of one that never did, the question may be wrong."""
         if result.status is Status.HEALTHY:
@@ -139,10 +138,10 @@ class Probe(Planned):
         """Remember whether the run, or the last of the whole target, held its slot until its timeout."""
         if self.job.evaluation is not None:
             return  # it held none
-        long = result.ended - result.started >= _LONG * self.job.schedule.timeout
-        self.timed_out = self.watch.timed_out = result.evidence is Evidence.SLOW or (
-            long and result.status is Status.ERROR
-        )
+        late = result.evidence is _SLOW
+        if not late and result.status is _ERROR:
+            late = result.ended - result.started >= _LONG * self.job.schedule.timeout
+        self.timed_out = self.watch.timed_out = late
 
 
 class Watch(Planned):
@@ -221,14 +220,15 @@ class Watch(Planned):
 
     def holds_back(self, probe: Probe) -> bool:
         """Whether a probe has to wait for the target's first finished cheap run."""
-        return probe.fresh and probe.follows and not self.asked and bool(self.cheap) and not self.resting
+        return probe.fresh and probe.follows and not self.asked and bool(self.cheap) and self.rests_until is None
 
-    def pulled_by(self, probe: Probe, seen: Evidence, before: Evidence) -> list[Probe]:
+    def pulled_by(self, probe: Probe, seen: Evidence, before: Evidence) -> Sequence[Probe]:
         """Whom a finished run of `probe` pulls forward; `before` was its effective evidence until then."""
         if probe.cheap:
-            held, first, self.asked = probe.track.evidence, not self.asked, True
-            if not first and held is before:
-                return []
+            held = probe.track.evidence
+            if self.asked and held is before:
+                return _NOBODY
+            self.asked = True
             pulled = [
                 other
                 for other in self.probes.values()
@@ -237,8 +237,8 @@ class Watch(Planned):
             for other in pulled:
                 other.failures = 0  # what it said of the server as it was no longer counts
             return pulled
-        if not probe.canary or seen is Evidence.NONE:
-            return []
+        if not probe.canary or seen is _NONE:
+            return _NOBODY
         cheap = [other for other in self.probes.values() if other.cheap]
         if seen is Evidence.OK:
             return [
@@ -265,6 +265,9 @@ class Watch(Planned):
                 lost = True
         self.look_at = look
         return lost
+
+
+_NOBODY: Sequence[Probe] = ()
 
 
 def _news(before: Evidence, now_held: Evidence, canary: Evidence) -> bool:

@@ -42,16 +42,19 @@ class Wheel:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed = 0
+        self.turning = False  #: due entries are being called
 
     @property
-    def turning(self) -> bool:
-        """Whether due entries are being called."""
-        return self._loop is not None
+    def behind(self) -> float:
+        """Seconds by which the call that is due next is late, 0 when none is due."""
+        return max(0.0, self._clock() - self._order[0] * SLOT) if self._order else 0.0
 
     def put(self, item: Planned, due: float, *, sooner: bool = False) -> None:
         """Plan `item` for `due`, on the wheel's clock, in place of its plan until now; `sooner`: if that is later."""
         # Rounded up, so that nothing starts before its moment; the epsilon keeps an exact multiple in its own slot.
-        slot = max(math.ceil(due / SLOT - 1e-6), self._passed + 1)
+        slot = math.ceil(due / SLOT - 1e-6)
+        if slot <= self._passed:
+            slot = self._passed + 1
         if slot == item.slot or (sooner and _NEVER < item.slot < slot):
             return
         item.slot = slot
@@ -72,11 +75,13 @@ class Wheel:
     def start(self) -> None:
         """Begin to turn on the running loop."""
         self._loop = asyncio.get_running_loop()
+        self.turning = True
         self._arm()
 
     def stop(self) -> None:
         """Stop turning; plans stay."""
         self._loop = None
+        self.turning = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -54,7 +54,6 @@ _MORE: dict[str, Schema] = {
     "rbac.resources": {
         "type": "array",
         "items": {"enum": ["services", "endpointslices", "pods", "inferenceservices"]},
-        "minItems": 1,
     },
     "serviceMonitor.scheme": {"enum": ["http", "https"]},
     "podMonitor.scheme": {"enum": ["http", "https"]},

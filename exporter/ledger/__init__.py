@@ -14,8 +14,11 @@ from exporter.ledger.numbers import (
     INTER_CHUNK_BOUNDS,
     LAG_BOUNDS,
     RECENT,
+    RECENT_BAD,
+    RECENT_GOOD,
     TTFT_BOUNDS,
     Bounds,
+    Form,
     Good,
     Histogram,
     Recent,
@@ -37,10 +40,13 @@ __all__ = [
     "INTER_CHUNK_BOUNDS",
     "LAG_BOUNDS",
     "RECENT",
+    "RECENT_BAD",
+    "RECENT_GOOD",
     "TTFT_BOUNDS",
     "Bounds",
     "Dirty",
     "Evaluated",
+    "Form",
     "Good",
     "Histogram",
     "Ledger",
@@ -55,6 +61,10 @@ __all__ = [
 
 #: Evidence of a run that shows whether the model can what it was asked for; other runs say nothing of it.
 CONCLUSIVE: Final = frozenset({Evidence.OK, Evidence.REFUSED, Evidence.WRONG, Evidence.BROKEN})
+
+
+# Before 3.12 a member of an enum is looked up by way of its class at each use.
+_HEALTHY, _ERROR = Status.HEALTHY, Status.ERROR
 
 
 class Ledger:
@@ -76,7 +86,7 @@ class Ledger:
         self.trainings: dict[str, TrainingRecord] = {}
         self.own = Own()
         #: Healthy runs of a probe that are remembered one by one.
-        self.kept = RECENT
+        self.kept = RECENT_GOOD
         #: Goes up whenever targets or probes come or go: cached orders and headers are stale then.
         self.revision = 0
         self._generation = 0
@@ -137,7 +147,8 @@ class Ledger:
         self._book_target(target, result)
         if probe.costly:
             self._book_costly(target, probe, result)
-        self.own.suspect += result.suspect
+        if result.suspect:
+            self.own.suspect += 1
         target.settle(self.clock())
         target.dirty |= Dirty.RUN
         return True
@@ -242,12 +253,13 @@ class Ledger:
         self.revision += 1
 
     def _book(self, probe: ProbeRecord, result: Result) -> None:
-        healthy = result.status is Status.HEALTHY
+        healthy = result.status is _HEALTHY
         measured = result.measurement
         probe.success = healthy
         probe.runs += 1
         probe.attempts += result.attempts
-        probe.retries += max(0, result.attempts - 1)
+        if result.attempts > 1:
+            probe.retries += result.attempts - 1
         probe.last_run_at = result.at
         probe.last_duration = measured.duration
         probe.phases = measured.phases
@@ -266,10 +278,20 @@ class Ledger:
             if measured.duration is not None:
                 probe.duration.observe(measured.duration, result.trace_id, result.at)
         else:
-            probe.streak = 0
-            probe.recent_failures.append(_past(result))
-            del probe.recent_failures[:-RECENT]
-            probe.failures[result.status, result.reason or Reason.INTERNAL] += 1
+            self._book_failure(probe, result)
+
+    def _book_failure(self, probe: ProbeRecord, result: Result) -> None:
+        failures, again = probe.recent_failures, probe.streak == 0
+        probe.streak = 0
+        probe.last_failure = result
+        before = failures[-1] if failures and again else None
+        past = _past(result, before)
+        if past.count > 1:
+            failures[-1] = past
+        else:
+            failures.append(past)
+            del failures[:-RECENT_BAD]
+        probe.failures[result.status, result.reason or Reason.INTERNAL] += 1
 
     def _book_costly(self, target: TargetRecord, probe: ProbeRecord, result: Result) -> None:
         """What only a run that made the model work tells of a probe and its target."""
@@ -299,7 +321,9 @@ class Ledger:
         probe.tokens_per_second = stream.output_tokens_per_second if stream else None
         if stream is not None:
             for channel, seconds in stream.ttft.items():
-                probe.ttft.setdefault(channel, Histogram(self.bounds.ttft)).observe(seconds, result.trace_id, result.at)
+                if (found := probe.ttft.get(channel)) is None:
+                    found = probe.ttft[channel] = Histogram(self.bounds.ttft, self.bounds.form)
+                found.observe(seconds, result.trace_id, result.at)
             if probe.inter_chunk is not None:
                 for gap in stream.gaps:
                     probe.inter_chunk.observe(gap)
@@ -318,7 +342,7 @@ class Ledger:
         seen = result.observation
         if result.measurement.certificate_not_after is not None:
             target.certificate_not_after = result.measurement.certificate_not_after
-        if not (seen.info or seen.facts) or result.status is Status.ERROR:
+        if not (seen.info or seen.facts) or result.status is _ERROR:
             return
         version = target.info.get("model_version")
         if metadata.note(target, seen, canary=result.job.kind.canary):
@@ -327,14 +351,21 @@ class Ledger:
                 target.version_at = result.at - (result.ended - result.started)
 
 
-def _past(result: Result) -> Past:
+def _past(result: Result, before: Past | None) -> Past:
+    """What is kept of a failure; `before` is that of the run before it, which it goes on when they are alike."""
+    measured = result.measurement
+    alike = before is not None and (before.status, before.reason, before.http_status) == (
+        result.status, result.reason, measured.http_status,
+    )  # fmt: skip
     return Past(
         at=result.at,
         status=result.status,
         reason=result.reason,
         detail=result.detail,
-        duration=result.measurement.duration,
+        duration=measured.duration,
         attempts=result.attempts,
-        http_status=result.measurement.http_status,
+        http_status=measured.http_status,
         trace_id=result.trace_id,
+        first_at=before.first_at if before is not None and alike else result.at,
+        count=before.count + 1 if before is not None and alike else 1,
     )

@@ -4,7 +4,10 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from typing import NamedTuple
+
+from exporter.ledger.native import Native
 
 DURATION_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 TTFT_BOUNDS = (
@@ -13,17 +16,31 @@ TTFT_BOUNDS = (
 INTER_CHUNK_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0)
 LAG_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
-#: How many results a probe keeps for the page; failures apart, so that successes do not push them out.
+#: Healthy runs in a row that a gate may ask for.
 RECENT = 10
+#: How many healthy runs a probe keeps, a few numbers each, and how many failures, apart from them so that they are not
+#: pushed out. Failures in a row that are alike count as one.
+RECENT_GOOD = 20
+RECENT_BAD = 30
+
+
+class Form(StrEnum):
+    """Which buckets the histograms of watched targets have. Only protobuf can carry native ones."""
+
+    CLASSIC = "classic"
+    NATIVE = "native"
+    BOTH = "both"
 
 
 class Histogram:
     """Cumulative-on-render histogram: `counts` has one slot per bound and one for +Inf."""
 
-    __slots__ = ("bounds", "counts", "exemplars", "sum")
+    __slots__ = ("bounds", "counts", "exemplars", "native", "sum")
 
-    def __init__(self, bounds: Sequence[float]) -> None:
+    def __init__(self, bounds: Sequence[float], form: Form = Form.CLASSIC) -> None:
         self.bounds = bounds
+        #: Counts by exponential buckets; None unless asked for. The others are kept all the same, for text.
+        self.native = None if form is Form.CLASSIC else Native(alone=form is Form.NATIVE)
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
         #: Per slot, the newest (trace id, value, Unix time); None until one came.
@@ -39,6 +56,8 @@ class Histogram:
         slot = bisect_left(self.bounds, value)
         self.counts[slot] += 1
         self.sum += value
+        if self.native is not None:
+            self.native.observe(value)
         if trace_id:
             if self.exemplars is None:
                 self.exemplars = [None] * len(self.counts)
@@ -72,7 +91,7 @@ class Recent:
         return zip(self._numbers[::3], self._numbers[1::3], strict=True)
 
     def add(
-        self, at: float, duration: float | None, took: float = 0.0, ttft: float | None = None, keep: int = RECENT
+        self, at: float, duration: float | None, took: float = 0.0, ttft: float | None = None, keep: int = RECENT_GOOD
     ) -> None:
         """Keep one more, which ended at `at`; the oldest beyond `keep` goes."""
         self._numbers.extend((at, math.nan if duration is None else duration, took))
@@ -93,16 +112,18 @@ class Recent:
 
 
 class Bounds:
-    """Histogram bounds in force."""
+    """Histogram bounds in force, and which buckets there are beside or instead of theirs."""
 
-    __slots__ = ("duration", "inter_chunk", "ttft")
+    __slots__ = ("duration", "form", "inter_chunk", "ttft")
 
     def __init__(
         self,
         duration: Sequence[float] = DURATION_BOUNDS,
         ttft: Sequence[float] = TTFT_BOUNDS,
         inter_chunk: Sequence[float] = INTER_CHUNK_BOUNDS,
+        form: Form = Form.CLASSIC,
     ) -> None:
+        self.form = form
         self.duration = tuple(duration)
         self.ttft = tuple(ttft)
         self.inter_chunk = tuple(inter_chunk)

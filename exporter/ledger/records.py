@@ -36,9 +36,10 @@ class ProbeRecord:
 
     __slots__ = (
         "attempts", "capable", "costly", "drift", "duration", "failures", "http_status", "inter_chunk", "interval",
-        "job", "last", "last_duration", "last_run_at", "last_success_at", "max_gap", "next_at", "outcomes", "paused",
-        "phases", "recent", "recent_failures", "response_bytes", "retries", "runs", "server_seconds", "skipped",
-        "streak", "success", "successes", "time_per_output_token", "tokens", "tokens_per_second", "ttft",
+        "job", "last", "last_duration", "last_failure", "last_run_at", "last_success_at", "max_gap", "next_at",
+        "outcomes", "paused", "phases", "recent", "recent_failures", "response_bytes", "retries", "runs",
+        "server_seconds", "skipped", "streak", "success", "successes", "time_per_output_token", "tokens",
+        "tokens_per_second", "ttft",
     )  # fmt: skip
 
     def __init__(self, job: Job, bounds: Bounds) -> None:
@@ -50,7 +51,7 @@ class ProbeRecord:
         self.capable: bool | None = None
         self.runs = self.successes = self.attempts = self.retries = 0
         self.failures: Counter[tuple[Status, Reason]] = Counter()
-        self.duration = Histogram(bounds.duration)
+        self.duration = Histogram(bounds.duration, bounds.form)
         self.last_duration: float | None = None
         self.phases: Mapping[str, float] = {}
         self.last_run_at: float | None = None
@@ -67,7 +68,7 @@ class ProbeRecord:
         self.inter_chunk: Histogram | None = None
         self.outcomes: dict[Outcome, int] | None = None
         if job.kind is Kind.STREAM:
-            self.inter_chunk = Histogram(bounds.inter_chunk)
+            self.inter_chunk = Histogram(bounds.inter_chunk, bounds.form)
             self.outcomes = dict.fromkeys(Outcome, 0)
         self.max_gap: float | None = None
         self.time_per_output_token: float | None = None
@@ -80,6 +81,8 @@ class ProbeRecord:
         #: Of a canary whose answers are held against each other.
         self.drift = Drift() if job.drift else None
         self.last: Result | None = None
+        #: The last run that was not healthy, however long ago.
+        self.last_failure: Result | None = None
         self.recent = Recent()
         #: Healthy runs since the last that was not.
         self.streak = 0
@@ -149,5 +152,6 @@ class TargetRecord:
 
     def settle(self, now: float) -> None:
         """Move the time since the last settling to the account of the present state."""
-        self.state_seconds[self.verdict.state] += max(0.0, now - self.entered)
+        if now > self.entered:
+            self.state_seconds[self.verdict.state] += now - self.entered
         self.entered = now

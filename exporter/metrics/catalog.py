@@ -331,7 +331,8 @@ probe add `probe`, its name. The series of one replica of a target add `address`
 none. The exporter probes on a schedule of its own, so a scrape shows the latest results and
 starts nothing: `model_probe_last_run_timestamp_seconds` says how old they are. A gauge of the last run that the last
 run did not produce is absent, never zero and never an older value. There are no `_created` series, and no timestamps
-on samples. Histograms carry the trace id of a run as exemplar where the scraper asks for OpenMetrics.
+on samples. Histograms carry the trace id of a run as exemplar where the scraper asks for OpenMetrics or protobuf; in
+protobuf they may have native buckets, beside or instead of these (docs/histograms.md).
 
 ## Series
 

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from exporter import __version__
 from exporter.ledger import Histogram, Own
+from exporter.metrics import protobuf
 from exporter.metrics.text import Type, number, pairs
 
 Key = str | tuple[str, ...]
@@ -148,9 +149,9 @@ class OwnMetrics:
         _ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
 
-    def render(self) -> list[tuple[str, Type, str, bytes]]:
-        """(sample name, type, help, lines) of each family, read in one step."""
-        return [_rendered(metric) for metric in self.registry.collect()]
+    def read(self) -> list[Metric]:
+        """All its families, read in one step."""
+        return list(self.registry.collect())
 
 
 def _metric(
@@ -169,11 +170,39 @@ def _metric(
     return metric
 
 
-def _rendered(metric: Metric) -> tuple[str, Type, str, bytes]:
+def named(metric: Metric) -> tuple[str, Type]:
+    """The name that a family's samples have, and its type."""
     kind = Type(metric.type)
-    name = f"{metric.name}_total" if kind is Type.COUNTER else metric.name
-    lines = [f"{sample.name}{_braced(sample.labels)} {number(sample.value)}\n" for sample in metric.samples]
-    return name, kind, metric.documentation, "".join(lines).encode()
+    return (f"{metric.name}_total" if kind is Type.COUNTER else metric.name), kind
+
+
+def lines(metric: Metric) -> bytes:
+    """A family's samples as text."""
+    found = [f"{sample.name}{_braced(sample.labels)} {number(sample.value)}\n" for sample in metric.samples]
+    return "".join(found).encode()
+
+
+def metrics(metric: Metric) -> bytes:
+    """A family's samples in protobuf."""
+    _, kind = named(metric)
+    if kind is Type.HISTOGRAM:
+        return _histogram(metric)
+    made: list[bytes] = []
+    for found in metric.samples:
+        head, tail = protobuf.sample(kind, 0, protobuf.pairs(found.labels.items()))
+        made += (head, tail, protobuf.double(found.value))
+    return b"".join(made)
+
+
+def _histogram(metric: Metric) -> bytes:
+    """The one histogram of a family without labels, put together again from its samples."""
+    cumulative = [(float(found.labels["le"]), int(found.value)) for found in metric.samples if "le" in found.labels]
+    histogram = Histogram(tuple(edge for edge, _ in cumulative[:-1]))
+    histogram.counts = [
+        count - before for (_, count), (_, before) in zip(cumulative, ((0, 0), *cumulative), strict=False)
+    ]
+    histogram.sum = next(found.value for found in metric.samples if found.name.endswith("_sum"))
+    return protobuf.of_histogram(b"", histogram)
 
 
 def _braced(labels: Mapping[str, str]) -> str:

@@ -1,9 +1,9 @@
 """Metrics of targets that are several servers, seen together. They are written anew for each scrape: there are few."""
 
 from exporter.ledger import Dirty, Replicas
-from exporter.metrics.blocks import Template
+from exporter.metrics.blocks import ENCODINGS, TEXT, Encoding
 from exporter.metrics.family import Family, Rows, closed, value
-from exporter.metrics.text import Type, pairs
+from exporter.metrics.text import Type
 from exporter.model.state import State
 
 
@@ -28,11 +28,14 @@ REPLICA_FAMILIES: tuple[Family, ...] = (
     ),
 )  # fmt: skip
 
-_TEMPLATE = Template(REPLICA_FAMILIES)
+_FILLERS = [encoding.filler(REPLICA_FAMILIES) for encoding in ENCODINGS]
 
 
-def render(group: Replicas) -> tuple[bytes, ...]:
-    """A block per family. Replicas differ in their addresses alone, so the labels are those of any of them."""
+def render(group: Replicas, encoding: Encoding = TEXT) -> tuple[tuple[bytes, ...], int]:
+    """A block per family, and how many samples these have. Replicas differ in their addresses alone, so the labels are
+    those of any of them.
+    """
     target = next(iter(group.members.values())).target
-    labels = pairs((("target", group.name), ("model", target.model), *target.labels.items()))
-    return tuple(_TEMPLATE.fill(labels, group)[0])
+    labels = encoding.pairs((("target", group.name), ("model", target.model), *target.labels.items()))
+    blocks, samples = _FILLERS[encoding.number].fill(labels, group)
+    return tuple(blocks), samples

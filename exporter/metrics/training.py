@@ -7,9 +7,9 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from exporter.ledger import Dirty, TrainingRecord
-from exporter.metrics.blocks import Template
+from exporter.metrics.blocks import ENCODINGS, TEXT, Encoding
 from exporter.metrics.family import Family, Rows, Shape, closed, rare, value, values
-from exporter.metrics.text import Type, number, pairs
+from exporter.metrics.text import Type, number
 from exporter.model.training import Outcome
 
 
@@ -85,9 +85,11 @@ TRAINING_FAMILIES: tuple[Family, ...] = (
     _family("reconnects_total", _C, "Times the log had to be opened again.", _count("reconnects")),
 )  # fmt: skip
 
-_TEMPLATE = Template(TRAINING_FAMILIES)
+_FILLERS = [encoding.filler(TRAINING_FAMILIES) for encoding in ENCODINGS]
 
 
-def render(record: TrainingRecord, now: float) -> tuple[bytes, ...]:
-    """A block per family. `now` is the Unix time."""
-    return tuple(_TEMPLATE.fill(pairs((("training", record.name),)), _Seen(record, now))[0])
+def render(record: TrainingRecord, now: float, encoding: Encoding = TEXT) -> tuple[tuple[bytes, ...], int]:
+    """A block per family, and how many samples these have. `now` is the Unix time."""
+    labels = encoding.pairs((("training", record.name),))
+    blocks, samples = _FILLERS[encoding.number].fill(labels, _Seen(record, now))
+    return tuple(blocks), samples

@@ -51,7 +51,10 @@ class Result:
 
 @frozen
 class Past:
-    """What is kept of a run that went wrong, for people who come later. `at` is Unix time, `duration` seconds."""
+    """What is kept of a run that went wrong, for people who come later. `at` is Unix time, `duration` seconds.
+
+    Runs in a row that went wrong in the same way are one: `count` of them since `first_at`; the rest is of the last.
+    """
 
     at: float
     status: Status
@@ -61,3 +64,5 @@ class Past:
     attempts: int
     http_status: int | None
     trace_id: str
+    first_at: float
+    count: int = 1

@@ -30,6 +30,14 @@ class Target:
     maintenance: tuple[Window, ...] = ()
     group: str = ""
     address: str = ""
+    #: What "per host" limits count by: replicas behind one name are hosts of their own.
+    peer: tuple[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        endpoint = self.endpoint
+        replica = self.address and endpoint.addresses
+        peer = (endpoint.addresses[0], endpoint.connect_port) if replica else endpoint.peer
+        object.__setattr__(self, "peer", peer)
 
     @property
     def title(self) -> str:
@@ -54,9 +62,3 @@ class Target:
             case "protocol":
                 return self.labels.get(key, self.protocol)
         return self.labels.get(key)
-
-    @property
-    def peer(self) -> tuple[str, int]:
-        """What "per host" limits count by: replicas behind one name are hosts of their own."""
-        endpoint = self.endpoint
-        return (endpoint.addresses[0], endpoint.connect_port) if self.address else endpoint.peer

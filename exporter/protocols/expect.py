@@ -133,11 +133,16 @@ def large(expect: TextExpect) -> int:
     return LARGE if expect.regex is None else REGEX_LARGE
 
 
-def accepts(ranges: Sequence[str], status: int) -> bool:
-    """Whether a status is in one of the ranges."""
-    for item in ranges:
-        low, _, high = item.partition("-")
-        if int(low) <= status <= int(high or low):
+def spans(ranges: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Status codes and ranges as pairs: the lowest and the highest."""
+    parts = (item.partition("-") for item in ranges)
+    return tuple((int(low), int(high or low)) for low, _, high in parts)
+
+
+def accepts(ranges: Sequence[tuple[int, int]], status: int) -> bool:
+    """Whether a status is in one of the ranges that `spans` made."""
+    for low, high in ranges:  # noqa: SIM110 - a generator for each answer costs more than the question
+        if low <= status <= high:
             return True
     return False
 

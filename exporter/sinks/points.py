@@ -68,7 +68,7 @@ class Points:
     """What one sink has made of its records so far. One thread at a time uses it."""
 
     def __init__(self, bounds: Bounds, resource: Mapping[str, str], began: float) -> None:
-        self._ledger = Ledger(bounds)
+        self._ledger = Ledger(Bounds(bounds.duration, bounds.ttft, bounds.inter_chunk))  # classic ones alone
         self._heard: dict[str, _Heard] = {}  #: by target
         self._began = _nanos(began)
         self._scope = InstrumentationScope("model-exporter", __version__)

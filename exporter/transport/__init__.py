@@ -23,15 +23,15 @@ _PREPARED = "transport.outgoing"
 
 
 class Transport:
-    """Opens exchanges. One per program: it shares TLS contexts, resolver threads and kept connections."""
+    """Opens exchanges. One per program: it shares TLS contexts, resolver threads and `kept` idle connections."""
 
-    def __init__(self, *, user_agent: str, resolver: Resolver | None = None) -> None:
+    def __init__(self, *, user_agent: str, resolver: Resolver | None = None, kept: int = 65_536) -> None:
         self._user_agent = user_agent
         self._resolver = resolver or Resolver()
         self._timers = Timers()
         self._contexts = Contexts()
         self._dialler = Dialler(self._resolver, self._contexts, self._timers)
-        self._pool = Pool()
+        self._pool = Pool(kept)
         self._credentials = Credentials(lambda: self.calls, self._timers)
         self._calls: Calls | None = None
 

@@ -6,6 +6,8 @@ from typing import Any
 from exporter.model.observation import Measurement
 from exporter.transport.faults import Stage
 
+_LOOKUP = Stage.LOOKUP  # before 3.12 a member of an enum is looked up by way of its class at each use
+
 
 class Account:
     """Sums over an attempt's requests. Seconds; all stamps are perf_counter's."""
@@ -14,7 +16,7 @@ class Account:
                  "stage", "_began")  # fmt: skip
 
     def __init__(self) -> None:
-        self.stage = Stage.LOOKUP
+        self.stage = _LOOKUP
         self.phases: dict[str, float] = {}
         self.duration: float | None = None
         self.http_status: int | None = None
@@ -36,7 +38,10 @@ class Account:
     def end(self, at: float) -> None:
         """A request's last byte, or the moment it failed."""
         if self._began is not None:
-            self.duration = (self.duration or 0.0) + max(0.0, at - self._began)
+            seconds = at - self._began
+            if seconds < 0.0:
+                seconds = 0.0
+            self.duration = seconds if self.duration is None else self.duration + seconds
             self._began = None
 
     def mark(self) -> tuple[object, ...]:
@@ -50,7 +55,10 @@ class Account:
 
     def phase(self, name: str, seconds: float) -> None:
         """A phase was gone through; a second one of the same name is added."""
-        self.phases[name] = self.phases.get(name, 0.0) + max(0.0, seconds)
+        if seconds < 0.0:
+            seconds = 0.0
+        phases = self.phases
+        phases[name] = phases[name] + seconds if name in phases else seconds
 
     def measured(self) -> Measurement:
         """The sums as a value; a request still going on counts until now."""
@@ -58,10 +66,10 @@ class Account:
         if self._began is not None:
             duration = (duration or 0.0) + max(0.0, perf_counter() - self._began)
         return Measurement(
-            duration=duration,
-            phases=dict(self.phases),
-            http_status=self.http_status,
-            response_bytes=self.response_bytes,
-            certificate_not_after=self.certificate_not_after,
-            address=self.address,
+            duration,
+            dict(self.phases),
+            self.http_status,
+            self.response_bytes,
+            self.certificate_not_after,
+            self.address,
         )

@@ -10,57 +10,90 @@ from itertools import count
 from time import perf_counter
 
 #: Cancelled timers that may lie in the heap before it is swept, beside as many that are alive.
-_MAX_DEAD = 1000
+_MAX_DEAD = 64
+#: Seconds by which a ring may be late as a rule; later, and the loop stood still.
+_LATE = 0.01
+#: Seconds that are given back at most when it did.
+_BACK = 0.05
 
 
 class Timer:
-    """A call that is due later; `callback` is None once it was cancelled or made."""
+    """Something due later. `live` until it rang or was cancelled."""
 
-    __slots__ = ("callback", "_timers")
+    __slots__ = ("live", "timers")
+    live: bool
+    timers: "Timers"
 
-    def __init__(self, timers: "Timers", callback: Callable[[], object]) -> None:
-        self._timers = timers
-        self.callback: Callable[[], object] | None = callback
+    def ring(self) -> None:
+        """Its moment has come. Says nothing of itself: it is for those who know what to do."""
 
     def cancel(self) -> None:
         """It is not wanted any more. Safe to call twice, and afterwards."""
-        if self.callback is not None:
-            self.callback = None
-            self._timers.bury()
+        if self.live:
+            self.live = False
+            timers = self.timers
+            timers.dead += 1
+            if timers.dead > _MAX_DEAD:
+                timers.sweep()
+
+
+class Call(Timer):
+    """A call that is due later."""
+
+    __slots__ = ("_callback",)
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self._callback: Callable[[], object] | None = callback
+
+    def ring(self) -> None:
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback()
+
+    def cancel(self) -> None:
+        self._callback = None
+        super().cancel()
 
 
 class Timers:
-    """Calls due at stamps of time.perf_counter, never early. Belongs to the running loop."""
+    """Timers due at stamps of `clock`, never early. Belongs to the running loop."""
 
-    __slots__ = ("_armed", "_dead", "_handle", "_heap", "_loop", "_numbers")
+    __slots__ = ("clock", "dead", "_armed", "_excused", "_handle", "_heap", "_loop", "_numbers")
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
+        self.clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heap: list[tuple[float, int, Timer]] = []
         self._numbers = count()
-        self._handle: asyncio.TimerHandle | None = None
+        self._handle: asyncio.Handle | None = None
         self._armed = 0.0
-        self._dead = 0
+        self._excused = False
+        self.dead = 0  #: timers in the heap that were cancelled
 
     def at(self, when: float, callback: Callable[[], object]) -> Timer:
         """Call `callback` at `when`, or in the loop's next turn when that is past."""
+        timer = Call(callback)
+        self.put(when, timer)
+        return timer
+
+    def put(self, when: float, timer: Timer) -> None:
+        """Let a timer that is not live ring at `when`, or in the loop's next turn when that is past."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self.close()
             self._loop = loop
-        timer = Timer(self, callback)
+        timer.timers = self
+        timer.live = True
         heappush(self._heap, (when, next(self._numbers), timer))
-        if self._handle is None or when < self._armed:
+        if self._handle is None or (when < self._armed and not self._excused):
             self._arm(loop, when)
-        return timer
 
-    def bury(self) -> None:
-        """One more timer is dead."""
-        self._dead += 1
-        if self._dead > _MAX_DEAD and self._dead * 2 > len(self._heap):
-            self._heap = [entry for entry in self._heap if entry[2].callback is not None]
+    def sweep(self) -> None:
+        """Throw out the dead where they are in the majority."""
+        if self.dead * 2 > len(self._heap):
+            self._heap = [entry for entry in self._heap if entry[2].live]
             heapify(self._heap)
-            self._dead = 0
+            self.dead = 0
 
     def close(self) -> None:
         """Forget everything."""
@@ -68,36 +101,49 @@ class Timers:
             self._handle.cancel()
             self._handle = None
         self._heap.clear()
-        self._dead = 0
+        self.dead = 0
 
     def _arm(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        self._armed = when
-        self._handle = loop.call_later(max(0.0, when - perf_counter()), self._ring)
+        now = self.clock()
+        self._armed = max(now, when)
+        self._handle = loop.call_later(self._armed - now, self._ring)
+
+    def _ring_soon(self) -> None:
+        """Not before those that were woken by what was read meanwhile."""
+        if self._loop is not None:
+            self._handle = self._loop.call_soon(self._ring)
 
     def _ring(self) -> None:
         self._handle = None
         heap = self._heap
-        now = perf_counter()
-        while heap and (heap[0][0] <= now or heap[0][2].callback is None):
+        now = self.clock()
+        late = now - self._armed
+        if late > _LATE and not self._excused and self._loop is not None:
+            # What came while the loop stood still was not read. It gets the time back, or we would be the late ones.
+            self._excused = True
+            self._handle = self._loop.call_later(min(late, _BACK), self._ring_soon)
+            return
+        self._excused = False
+        while heap and (heap[0][0] <= now or not heap[0][2].live):
             timer = heappop(heap)[2]
-            callback, timer.callback = timer.callback, None
-            if callback is None:
-                self._dead -= 1
+            if timer.live:
+                timer.live = False
+                timer.ring()
             else:
-                callback()
+                self.dead -= 1
         if heap and self._handle is None and self._loop is not None:
             self._arm(self._loop, heap[0][0])
 
 
-class Alarm:
+class Alarm(Timer):
     """Cancels the task that made it at `until` unless turned off before.
 
     The task asks `rang()` when it meets a CancelledError: true means that it was ours, and takes it back.
     """
 
-    __slots__ = ("_before", "_fired", "_task", "_timer")
+    __slots__ = ("_before", "_fired", "_task")
 
     def __init__(self, timers: Timers, until: float) -> None:
         task = asyncio.current_task()
@@ -106,15 +152,13 @@ class Alarm:
         self._task = task
         self._before = task.cancelling()
         self._fired = False
-        self._timer = timers.at(until, self._fire)
+        timers.put(until, self)
 
-    def _fire(self) -> None:
+    def ring(self) -> None:
         self._fired = True
         self._task.cancel()
 
-    def off(self) -> None:
-        """Turn it off. Must be called before the stretch is left."""
-        self._timer.cancel()
+    off = Timer.cancel  #: Turn it off. Must be called before the stretch is left.
 
     def rang(self) -> bool:
         """Whether the cancellation just met is this alarm's alone. Ask once."""

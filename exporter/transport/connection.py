@@ -55,8 +55,8 @@ class Connection(asyncio.BufferedProtocol):
     """One connection. Errors are kept, never raised into the loop; whoever waits is woken and looks."""
 
     __slots__ = (
-        "address", "answer", "certificate_not_after", "lost", "made", "on_lost", "shaken", "_closing", "_failure",
-        "_loop", "_pausing", "_tls", "_transport", "_waiter",
+        "address", "answer", "certificate_not_after", "lost", "made", "on_lost", "shaken", "usable", "_closing",
+        "_failure", "_loop", "_pausing", "_tls", "_transport", "_waiter",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +74,7 @@ class Connection(asyncio.BufferedProtocol):
         self.made = 0.0  #: stamp of the established connection
         self.shaken = 0.0  #: stamp of the end of the handshake, good or bad
         self.lost = False
+        self.usable = True  #: another request may be sent
         self.certificate_not_after: float | None = None
         self.on_lost: Callable[[Connection], None] | None = None
 
@@ -108,6 +109,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
+        self.usable = False
         if self.on_lost is not None:
             self.on_lost(self)
         if self._closing:
@@ -121,11 +123,6 @@ class Connection(asyncio.BufferedProtocol):
         self.wake()
 
     # What the exchange calls.
-
-    @property
-    def usable(self) -> bool:
-        """Whether another request may be sent."""
-        return not self.lost and not self._closing and self._failure is None
 
     def go_on(self, session: Session | None, reader: Reader | None, beyond: bytes) -> None:
         """A tunnel stands: what follows, and what came `beyond` its answer, is from its other end."""
@@ -154,7 +151,8 @@ class Connection(asyncio.BufferedProtocol):
         self.answer = answer
         at = perf_counter()
         if self._tls is None:
-            self._write(data)
+            if self._transport is not None and not self.lost:
+                self._transport.write(data)
         else:
             try:
                 data = self._tls.encrypt(data)
@@ -166,15 +164,12 @@ class Connection(asyncio.BufferedProtocol):
             answer.lost(self._failure)
         return at
 
-    async def moved(self) -> None:
-        """Wait until the answer moved on: its head, a chunk, its end or a failure. What is there already is not waited
-        for again: look before.
+    def moved(self) -> "asyncio.Future[None]":
+        """Await it to wait until the answer moved on: its head, a chunk, its end or a failure. What is there already is
+        not waited for again: look before.
         """
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        waiter = self._waiter = self._loop.create_future()
+        return waiter
 
     def drained(self) -> None:
         """The reader took what waited: read on."""
@@ -189,6 +184,7 @@ class Connection(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Drop the connection at once, whatever the peer does. Safe to call twice."""
         self._closing = True
+        self.usable = False
         if self._transport is not None:
             self._transport.abort()
 
@@ -196,8 +192,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def wake(self) -> None:
         """Let whoever waits look again."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _write(self, data: bytes) -> None:
         if data and not self.lost and self._transport is not None:
@@ -261,6 +258,7 @@ class Connection(asyncio.BufferedProtocol):
             answer.eof(at)
         if self._failure is None:
             self._failure = Failure(Reason.DISCONNECTED, "closed before an answer")
+        self.usable = False
         self.wake()
 
     def _fail(self, failure: Failure | None) -> None:
@@ -268,6 +266,7 @@ class Connection(asyncio.BufferedProtocol):
             failure = Failure(Reason.INTERNAL, "an error without a row in the table")
         if self._failure is None:
             self._failure = failure
+        self.usable = False
         if self.answer is not None:
             self.answer.lost(failure)
 

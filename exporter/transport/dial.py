@@ -17,6 +17,9 @@ from exporter.transport.proxy import tunnel
 from exporter.transport.resolve import Resolver
 from exporter.transport.tls import Contexts, Session
 
+# Before 3.12 a member of an enum is looked up by way of its class at each use.
+_LOOKUP, _CONNECT, _EXCHANGE = Stage.LOOKUP, Stage.CONNECT, Stage.EXCHANGE
+
 
 class Dialler:
     """Opens connections to endpoints. Knows the resolver and the TLS contexts, and keeps nothing of a connection."""
@@ -48,12 +51,12 @@ class Dialler:
         proxy's. `reader` is for peers that may speak first. A proxy passes requests on, unless TLS, or the caller,
         needs a connection that leads `through` it.
         """
-        account.stage = Stage.LOOKUP
+        account.stage = _LOOKUP
         context = self.context_of(endpoint)
         account.begin(perf_counter())
         if endpoint.proxy is None:
             hop = _Hop(endpoint, endpoint.host, endpoint.connect_port, context, reader)
-            connection = await self._reach(hop, account, until, addresses)
+            connection = await self._try_each(hop, account, until, addresses)
         else:
             account.proxy = endpoint.proxy.name
             connection = await self._reach_proxy(endpoint, endpoint.proxy, account, until, addresses)
@@ -72,14 +75,19 @@ class Dialler:
                 if connection.certificate_not_after is not None:
                     account.certificate_not_after = connection.certificate_not_after
             account.phase("tls", connection.shaken - began)
-        account.stage = Stage.EXCHANGE
+        account.stage = _EXCHANGE
         return connection
+
+    def straight(self, endpoint: Endpoint, account: Account, address: str, port: int) -> Awaitable[Connection]:
+        """`dial` where there is nothing on the way: one address, no look-up, no proxy, no TLS."""
+        account.begin(perf_counter())
+        return self._open(address, port, endpoint, account)
 
     async def _reach_proxy(
         self, endpoint: Endpoint, proxy: Proxy, account: Account, until: float, addresses: Sequence[str]
     ) -> Connection:
         try:
-            return await self._reach(_Hop(endpoint, proxy.host, proxy.port, None, None), account, until, addresses)
+            return await self._try_each(_Hop(endpoint, proxy.host, proxy.port, None, None), account, until, addresses)
         except Failure as failure:
             failure.detail = f"proxy {proxy.name}: {failure.detail}"
             raise
@@ -94,29 +102,22 @@ class Dialler:
         account.phase("connect", seconds)
         return beyond
 
-    def _reach(self, hop: "_Hop", account: Account, until: float, addresses: Sequence[str]) -> Awaitable[Connection]:
-        if len(addresses) != 1:
-            return self._try_each(hop, account, until, addresses)
-        account.stage = Stage.CONNECT
-        return self._open(hop, addresses[0], account)
-
     async def _try_each(self, hop: "_Hop", account: Account, until: float, addresses: Sequence[str]) -> Connection:
         if not addresses:
             found = await self._resolver.resolve(hop.host, hop.port)
             addresses = found.addresses
             if found.ended > found.began:
                 account.phase("dns", found.ended - found.began)
-        account.stage = Stage.CONNECT
         left = len(addresses)
         for address in addresses:
             left -= 1
             if not left:
-                return await self._open(hop, address, account)
+                return await self._open(address, hop.port, hop.endpoint, account, hop.context, hop.reader)
             # Every address gets its share of the time; the last one all that is left.
             now = perf_counter()
             alarm = Alarm(self.timers, now + (until - now) / (left + 1))
             try:
-                return await self._open(hop, address, account)
+                return await self._open(address, hop.port, hop.endpoint, account, hop.context, hop.reader)
             except Failure:
                 continue
             except asyncio.CancelledError:
@@ -126,18 +127,26 @@ class Dialler:
                 alarm.off()
         raise Failure(Reason.DNS, "the name has no address")
 
-    async def _open(self, hop: "_Hop", address: str, account: Account) -> Connection:
+    async def _open(
+        self,
+        address: str,
+        port: int,
+        endpoint: Endpoint,
+        account: Account,
+        context: ssl.SSLContext | None = None,
+        reader: Reader | None = None,
+    ) -> Connection:
         loop = asyncio.get_running_loop()
-        endpoint, context = hop.endpoint, hop.context
+        account.stage = _CONNECT
         account.address = address
         while True:
-            connection = Connection(loop, None if context is None else _session(context, endpoint), hop.reader)
+            connection = Connection(loop, None if context is None else _session(context, endpoint), reader)
             began = perf_counter()
             try:
                 if endpoint.scheme == "unix":
                     await loop.create_unix_connection(lambda: connection, address)  # noqa: B023
                 else:
-                    await loop.create_connection(lambda: connection, address, hop.port)  # noqa: B023
+                    await loop.create_connection(lambda: connection, address, port)  # noqa: B023
             except OSError as error:
                 connection.abort()
                 if error.errno in SHORTAGE:
@@ -153,6 +162,7 @@ class Dialler:
                 raise
             connection.address = address
             account.phase("connect", connection.made - began)
+            account.stage = _EXCHANGE  # unless there is more to be done on the way
             return connection
 
 

@@ -33,6 +33,8 @@ _Headers = Sequence[tuple[str, str]]
 _BESIDE = "transport.beside "
 
 
+_EXCHANGE = Stage.EXCHANGE  # before 3.12 a member of an enum is looked up by way of its class at each use
+_NONE_YET: frozenset[str] = frozenset()
 #: The gRPC status that stands for 401.
 _UNAUTHENTICATED = 16
 
@@ -75,8 +77,8 @@ class HttpExchange:
         self._connection: Connection | None = None
         self._credentials = credentials
         self._hidden: set[str] = set()
-        self._passing: set[str] = set()
-        self._beside: dict[str | int, HttpExchange] = {}
+        self._passing: frozenset[str] = _NONE_YET
+        self._beside: dict[str | int, HttpExchange] | None = None
         self._t0 = 0.0
         self._unary: Unary | None = None
 
@@ -93,14 +95,15 @@ class HttpExchange:
         until = self.deadline if timeout is None else min(self.deadline, perf_counter() + timeout)
         if self._endpoint.follow_redirects:
             answer, path = await self.converse(method, path, headers, body, until, streaming=False)
+        elif self._outgoing.deferred is None:
+            answer = await self._ask(method, path, headers, body, until, False)
         else:
             answer = await self._send(method, path, headers, body, until, False)
         whole = answer.content()
         if answer.coding and whole:
             whole = await content.decoded(answer, whole, self._endpoint.max_body, until)
-        return Response(
-            answer.status, answer.headers, whole, answer.ended, self._outgoing.origin + path.partition("?")[0]
-        )
+        url = self._outgoing.origin + (path.partition("?")[0] if "?" in path else path)
+        return Response(answer.status, answer.headers, whole, answer.ended, url)
 
     def stream(self, method: str, path: str, *, headers: _Headers = (), body: bytes | None = None) -> StreamContext:
         """Send a request and hand the answer over once its head is there."""
@@ -133,6 +136,8 @@ class HttpExchange:
 
     def beside(self, where: str | int) -> "HttpExchange":
         """A conversation with another port of the same server, on the same account and without the credentials."""
+        if self._beside is None:
+            self._beside = {}
         known = self._beside.get(where)
         if known is None:
             key = f"{_BESIDE}{where}"
@@ -177,8 +182,9 @@ class HttpExchange:
 
     async def close(self) -> None:
         """Give up whatever is still open, or keep it for the next run where that was asked for."""
-        for other in self._beside.values():
-            await other.close()
+        if self._beside is not None:
+            for other in self._beside.values():
+                await other.close()
         if self._unary is not None:
             self._unary.close(self._hidden)
         connection, self._connection = self._connection, None
@@ -268,6 +274,8 @@ class HttpExchange:
         return Alarm(self._dialler.timers, until)
 
     def _made_by(self) -> object:
+        if self._outgoing.direct and not self._hidden:
+            return self._endpoint
         return (self._endpoint, self._dialler.context_of(self._endpoint), frozenset(self._hidden))
 
     def _send(
@@ -318,7 +326,7 @@ class HttpExchange:
     ) -> Answer:
         data = self._outgoing.head(method, path, headers, body, self._trace_id, self._hidden, credential)
         if credential is not None:
-            self._passing.update(credential.passing)
+            self._passing = self._passing.union(credential.passing)
         if body:
             data += body
         self._answer = None
@@ -345,20 +353,21 @@ class HttpExchange:
 
     async def _talk(self, data: bytes, head_only: bool, until: float, streaming: bool) -> Answer:
         """Send on an open connection or a new one, and wait for the answer, or for its head when `streaming`."""
-        account, max_body = self._account, self._endpoint.max_body
-        connection = self._connection
+        account, connection = self._account, self._connection
         if connection is None and self._keep is not None:
             connection = self._pool.take(self._keep, self._made_by(), Connection)
         while True:
-            reused = connection is not None and connection.usable
-            if connection is None or not reused:
-                connection = await self._dialler.dial(self._endpoint, account, until, self._outgoing.addresses)
+            if connection is not None and connection.usable:
+                reused = True
+                account.stage = _EXCHANGE
+                account.address = connection.address
+            else:
+                reused = False
+                connection = await self._open(until)
             self._connection = connection
-            self._answer = answer = Answer(max_body, head_only=head_only, streaming=streaming)
-            account.stage = Stage.EXCHANGE
+            self._answer = answer = Answer(self._endpoint.max_body, head_only, streaming)
             self._t0 = connection.send(data, answer)
             if reused:
-                account.address = connection.address
                 account.begin(self._t0)
             while not (answer.done or answer.failure is not None or (streaming and answer.head)):
                 await connection.moved()
@@ -370,6 +379,12 @@ class HttpExchange:
             account.restart()
             connection.abort()
             connection = None
+
+    def _open(self, until: float) -> Awaitable[Connection]:
+        endpoint, outgoing = self._endpoint, self._outgoing
+        if outgoing.direct:
+            return self._dialler.straight(endpoint, self._account, outgoing.addresses[0], outgoing.port)
+        return self._dialler.dial(endpoint, self._account, until, outgoing.addresses)
 
     def _give_up(self) -> None:
         answer = self._answer

@@ -58,7 +58,7 @@ class Answer:
         "_max_body", "_parser", "_parts", "_raw_headers", "_until_close",
     )  # fmt: skip
 
-    def __init__(self, max_body: int, *, head_only: bool = False, streaming: bool = False) -> None:
+    def __init__(self, max_body: int, head_only: bool = False, streaming: bool = False) -> None:
         self.status = 0
         self.headers: Headers = _NO_HEADERS
         self.coding = ""  #: Content-Encoding in lower case; `""` for identity

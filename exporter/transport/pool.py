@@ -28,17 +28,22 @@ _Kind = TypeVar("_Kind", bound=Kept)
 
 
 class Pool:
-    """At most one idle connection per key. What made it (endpoint, context, credentials) must still be in force."""
+    """At most one idle connection per key, and `limit` in all: a newer one takes the place of the oldest. What made it
+    (endpoint, context, credentials) must still be in force.
+    """
 
-    __slots__ = ("_idle", "_swept")
+    __slots__ = ("_idle", "_limit", "_swept")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = 65_536) -> None:
+        self._limit = limit
         self._idle: dict[Key, tuple[Kept, object, float]] = {}
         self._swept = perf_counter()
 
     def put(self, key: Key, connection: Kept, made_by: object) -> None:
         """Keep a connection whose answer is complete."""
         self.drop(key)
+        if len(self._idle) >= self._limit:
+            self.drop(next(iter(self._idle)))
         now = perf_counter()
         connection.on_lost = lambda lost: self._lost(key, lost)
         self._idle[key] = (connection, made_by, now)
@@ -54,8 +59,8 @@ class Pool:
             return None
         connection, made_by_then, since = entry
         connection.on_lost = None
-        fit = connection.usable and made_by_then == made_by and perf_counter() - since <= MAX_IDLE
-        if fit and isinstance(connection, kind):
+        same = made_by_then is made_by or made_by_then == made_by
+        if same and connection.usable and perf_counter() - since <= MAX_IDLE and isinstance(connection, kind):
             return connection
         connection.abort()
         return None

@@ -39,7 +39,8 @@ class Outgoing:
     """Requests to one endpoint. Header values of the endpoint are read at each request, and remembered to be hidden."""
 
     __slots__ = (
-        "addresses", "deferred", "endpoint", "made_for", "origin", "relayed", "_begun", "_bare", "_defaults", "_whole",
+        "addresses", "deferred", "direct", "endpoint", "made_for", "origin", "port", "relayed", "_begun", "_bare",
+        "_defaults", "_whole",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, user_agent: str) -> None:
@@ -54,6 +55,9 @@ class Outgoing:
             self.addresses = (endpoint.proxy.host,) if is_literal(endpoint.proxy.host) else ()
         elif not self.addresses and (endpoint.scheme == "unix" or is_literal(endpoint.host)):
             self.addresses = (endpoint.host,)
+        self.port = endpoint.connect_port
+        #: Whether there is nothing on the way: no look-up, no choice of addresses, no proxy, no TLS.
+        self.direct = len(self.addresses) == 1 and endpoint.proxy is None and not endpoint.secure
         #: The credential, where it has to be obtained for each request.
         self.deferred = endpoint.auth if isinstance(endpoint.auth, Obtained) else None
         #: Whether a proxy passes requests on; it is then told the whole url, else it gives us a tunnel.

@@ -64,12 +64,11 @@ class Stream:
         answer, connection = self._answer, self._connection
         if answer.done or answer.failure is not None or connection is None:
             return
-        limit = min(until, self._deadline)
-        now = perf_counter()
         # A flood has always something to read: the deadline holds for it too.
-        if answer.chunks and now < self._deadline:
+        if answer.chunks and perf_counter() < self._deadline:
             return
-        if now < limit:
+        limit = min(until, self._deadline)
+        while perf_counter() < limit:
             timer = self._timers.at(limit, connection.wake)
             try:
                 await connection.moved()
@@ -77,6 +76,7 @@ class Stream:
                 timer.cancel()
             if answer.chunks or answer.done or answer.failure is not None:
                 return
+            # What came holds no data: the size of a chunk by itself, its end, or what nobody reads.
         if limit < self._deadline:
             raise Expired
         connection.fail(Failure(Reason.TIMEOUT, f"the body did not end in time ({answer.body_bytes} bytes came)"))

@@ -11,7 +11,9 @@ from typing import Any, cast
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMethod
 
+from exporter.web.access import Access
 from exporter.web.headers import METHODS, harden
+from exporter.web.tls import Guest, Handshake
 
 #: Seconds a client has to send a whole request head.
 HEAD_TIMEOUT = 8.0
@@ -53,10 +55,10 @@ class Crowd:
     def __init__(self, limit: int | None = None) -> None:
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.limit = limit or max(8, min(MAX_CONNECTIONS, files // 4))
-        self.members: set[Connection] = set()
-        self.waiting: dict[Connection, float] = {}  # since when, the longest first
+        self.members: set[Guest] = set()
+        self.waiting: dict[Guest, float] = {}  # since when, the longest first
 
-    def admit(self, connection: "Connection", now: float) -> bool:
+    def admit(self, connection: Guest, now: float) -> bool:
         """Take a connection in, if need be in the place of an idle one. False: there is no place."""
         if len(self.members) >= self.limit:
             idlest, since = next(iter(self.waiting.items()), (None, now))
@@ -67,7 +69,7 @@ class Crowd:
         self.waiting[connection] = now
         return True
 
-    def leave(self, connection: "Connection") -> None:
+    def leave(self, connection: Guest) -> None:
         """Forget a connection."""
         self.members.discard(connection)
         self.waiting.pop(connection, None)
@@ -78,11 +80,25 @@ class Connection(web.RequestHandler):
     that does not read; here each has its time, after which the connection is aborted.
     """
 
-    __slots__ = ("_crowd", "_deaf", "_head_bytes", "_quiet", "_serving", "_stalled", "_timer", "_wire")
+    __slots__ = (
+        "_access",
+        "_crowd",
+        "_deaf",
+        "_head_bytes",
+        "_quiet",
+        "_serving",
+        "_stalled",
+        "_timer",
+        "_wire",
+        "passed",
+    )
 
-    def __init__(self, manager: web.Server, crowd: Crowd, **settings: Any) -> None:
+    def __init__(self, manager: web.Server, crowd: Crowd, access: Access, **settings: Any) -> None:
         super().__init__(manager, **settings)
         self._crowd = crowd
+        self._access = access
+        #: Whether a client may come in, over TLS alone.
+        self.passed: Callable[[asyncio.BaseTransport], bool] | None = None
         self._wire: asyncio.Transport | None = None
         self._serving = False
         self._deaf = False  # what still comes is thrown away
@@ -95,7 +111,10 @@ class Connection(web.RequestHandler):
         self._wire = cast(asyncio.Transport, transport)
         self._wire.set_write_buffer_limits(high=WRITE_BUFFER)
         super().connection_made(transport)
-        if self._crowd.admit(self, self._loop.time()):
+        if self.passed is not None and not self.passed(transport):
+            self._deaf = True
+            self._wire.abort()
+        elif self._crowd.admit(self, self._loop.time()):
             self._wait(HEAD_TIMEOUT)
         else:
             self._deaf = True
@@ -174,7 +193,7 @@ class Connection(web.RequestHandler):
             answer = web.Response(status=405, text="method not allowed\n", headers={"Allow": ", ".join(METHODS)})
         else:
             answer = web.Response(status=status, text="not a valid request\n" if status < 500 else "internal error\n")
-        harden(answer)
+        harden(answer, self._access.headers)
         answer.force_close()
         self._deaf, self._quiet = True, asyncio.Event()
         return answer
@@ -205,38 +224,54 @@ class Connection(web.RequestHandler):
 
 
 class _Server(web.Server):
-    def __init__(self, inner: web.Server, crowd: Crowd) -> None:
+    def __init__(self, inner: web.Server, crowd: Crowd, access: Access) -> None:
         def request_of(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
             protocol.serve()
             return inner.request_factory(message, payload, protocol, writer, task)
 
         self._own_loop = asyncio.get_running_loop()
         self._crowd = crowd
-        super().__init__(inner.request_handler, request_factory=request_of, loop=self._own_loop)
+        self._access = access
+        super().__init__(access.guard(inner.request_handler), request_factory=request_of, loop=self._own_loop)
 
     def __call__(self) -> web.RequestHandler:
-        return Connection(
+        connection = Connection(
             self,
             self._crowd,
+            self._access,
             loop=self._own_loop,
             access_log=None,
             keepalive_timeout=2 * IDLE_TIMEOUT,
             lingering_time=LINGER,
             auto_decompress=False,
         )
+        access = self._access
+        if access.context is None:
+            return connection
+        handshake = Handshake(self._crowd, connection, access.context, access.sans)
+        connection.passed = handshake.passed
+        # The loop takes any protocol; aiohttp only says it makes one of its own.
+        return cast(web.RequestHandler, handshake)
 
 
 class Runner(web.AppRunner):
     """Runs an application on hardened connections: `await runner.setup()`, then a `web.TCPSite(runner, ...)` for each
-    address, `await runner.cleanup()` at the end. `shutdown_timeout`: seconds open requests have to end.
+    address, `await runner.cleanup()` at the end. `access` says who may ask, and whether over TLS; `shutdown_timeout`:
+    seconds open requests have to end.
     """
 
-    __slots__ = ("crowd",)
+    __slots__ = ("access", "crowd")
 
-    def __init__(self, app: web.Application, *, shutdown_timeout: float = 2.0) -> None:
+    def __init__(self, app: web.Application, access: Access | None = None, *, shutdown_timeout: float = 2.0) -> None:
         super().__init__(app, shutdown_timeout=shutdown_timeout)
         self.crowd = Crowd()
+        self.access = access or Access()
+
+    async def cleanup(self) -> None:
+        """Close the sites, let open requests end, and close all there is."""
+        await super().cleanup()
+        self.access.close()
 
     async def _make_server(self) -> web.Server:
         # The one hook aiohttp has for connections of one's own; a test would notice its going.
-        return _Server(await super()._make_server(), self.crowd)
+        return _Server(await super()._make_server(), self.crowd, self.access)

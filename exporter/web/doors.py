@@ -9,6 +9,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.model.job import Job
 from exporter.model.maintenance import Announced, Wish
 from exporter.model.result import Result
+from exporter.web.events import Events
 
 
 class OnDemand(Protocol):
@@ -31,7 +32,8 @@ class OnDemand(Protocol):
 class Doors:
     """Callables and values of the other rooms. All but `config` are called on the loop's own thread.
 
-    - `healthy()`: the loop turns; `ready()`: the config is loaded and the wheel turns.
+    - `ailments()`: what is wrong with the exporter itself, in words, nothing while it is well; `ready()`: the config is
+      loaded and the wheel turns.
     - `reload()`: reads the config again and applies it; returns the problems, none when it was applied. One reload at
       a time is the callee's care, and it goes on when the client that asked has left.
     - `config()`: the config in force as YAML, secrets hidden; called in a thread.
@@ -45,6 +47,7 @@ class Doors:
     - `resolve(host)`: the addresses of a name, in the order to try; raises `Failure` or OSError.
     - `run(job)`: one run at once, outside schedule and ledger, bounded by the job's own schedule; never raises for
       what a target did.
+    - `ask(target, probe)`: runs a probe of the schedule now; False where nothing is being started.
     - `gate(query, records)`: whether what the parameters of a request select is good, judged by these records: the
       status of the answer and its JSON text.
     - `announced()`: the maintenances that were announced and go on; `announce(wish)` lets one begin, None when there
@@ -53,7 +56,7 @@ class Doors:
 
     ledger: Ledger
     exposition: Exposition
-    healthy: Callable[[], bool]
+    ailments: Callable[[], Sequence[str]]
     ready: Callable[[], bool]
     reload: Callable[[], Awaitable[Sequence[str]]]
     config: Callable[[], str]
@@ -65,4 +68,6 @@ class Doors:
     announced: Callable[[], Sequence[Announced]]
     announce: Callable[[Wish], Announced | None]
     withdraw: Callable[[str], bool]
+    ask: Callable[[str, str], bool]
+    events: Events
     gate: Callable[[Sequence[tuple[str, str]], AsyncIterable[TargetRecord]], Awaitable[tuple[int, str]]]

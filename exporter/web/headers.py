@@ -1,5 +1,7 @@
 """Headers every answer carries, and which origins may ask for a change."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -9,7 +11,8 @@ METHODS = ("GET", "HEAD", "POST", "DELETE")
 
 _HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; "
         "frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -21,9 +24,12 @@ _HEADERS = {
 }
 
 
-def harden(response: web.StreamResponse) -> None:
-    """Set the security headers. Answers are not kept by caches unless a handler says so."""
+def harden(response: web.StreamResponse, chosen: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Set the security headers, those `chosen` in the web config in place of ours. Answers are not kept by caches
+    unless a handler says so.
+    """
     response.headers.update(_HEADERS)
+    response.headers.update(chosen)
     response.headers.setdefault("Cache-Control", "no-store")
 
 

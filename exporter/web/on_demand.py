@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 
 from exporter.ledger import Ledger
 from exporter.metrics.exposition import render_results
-from exporter.metrics.negotiation import negotiate
+from exporter.metrics.negotiation import TEXT, negotiate
 from exporter.model.failure import TABLE, Failure, Reason
 from exporter.model.job import Job, Schedule
 from exporter.model.observation import Measurement, Observation
@@ -81,7 +81,7 @@ class OnDemandProbe:
             results = await self._run(place, jobs, budget, rules, configured=configured)
         finally:
             self._at_work -= 1
-        form = negotiate(request.headers.get(hdrs.ACCEPT, "")[:4096])
+        form = TEXT if debug else negotiate(request.headers.get(hdrs.ACCEPT, "")[:4096])
         body = render_results(results, form)
         if debug:
             return web.Response(body=transcript.write(place.url, module, results, body), content_type="text/plain",

@@ -8,8 +8,9 @@ from aiohttp import hdrs, web
 from exporter.metrics.exposition import Exposition
 from exporter.web.connection import patience
 
-#: Scrapes being written at once: each may hold a snapshot of its own. More wait for their turn.
+#: Scrapes being written at once: each may hold a snapshot of its own. More wait for their turn, but not many.
 AT_ONCE = 32
+WAITING = 256
 #: Seconds a scrape waits for its turn before it is turned away.
 PATIENCE = 5.0
 #: Bytes handed to a connection at once.
@@ -22,6 +23,7 @@ class Scrapes:
     def __init__(self, exposition: Exposition) -> None:
         self._exposition = exposition
         self._places = asyncio.Semaphore(AT_ONCE)
+        self._waiting = 0
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """One scrape, in the format and encoding the scraper prefers."""
@@ -33,10 +35,7 @@ class Scrapes:
             response.headers[hdrs.CONTENT_ENCODING] = "gzip"
         if request.method == hdrs.METH_HEAD:
             return response
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await self._places.acquire()
-        except TimeoutError:
+        if not await self._turn():
             return web.Response(status=503, text="too many slow scrapes at once\n", headers={hdrs.RETRY_AFTER: "1"})
         try:
             async with patience(), aclosing(self._exposition.render(form, zipped=zipped)) as slices:
@@ -47,3 +46,16 @@ class Scrapes:
         finally:
             self._places.release()
         return response
+
+    async def _turn(self) -> bool:
+        """Wait for a place among those that are written. False: none came in time, or too many wait already."""
+        if self._waiting >= WAITING:
+            return False
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._places.acquire()
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting -= 1

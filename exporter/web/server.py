@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
 
 from aiohttp import hdrs, web
@@ -11,14 +12,17 @@ from aiohttp.typedefs import Handler, Middleware
 from exporter import log
 from exporter.ledger import Replicas, TargetRecord
 from exporter.model.state import State
-from exporter.web import replicas, words
+from exporter.web import openapi, replicas, words
+from exporter.web.answers import problem
 from exporter.web.api import Api
 from exporter.web.doors import Doors
+from exporter.web.events import Events
 from exporter.web.gate import GateDoor
-from exporter.web.headers import harden, same_origin
+from exporter.web.headers import METHODS, harden, same_origin
 from exporter.web.maintenance import Announcements
 from exporter.web.on_demand import OnDemandProbe
-from exporter.web.page import StatusPage
+from exporter.web.page import StatusPage, TablePages, TargetPage
+from exporter.web.probe_now import ProbeNow
 from exporter.web.scrape import Scrapes
 
 logger = logging.getLogger(__name__)
@@ -26,21 +30,34 @@ logger = logging.getLogger(__name__)
 #: Bytes of a request body that are read at most, be it to be ignored; no route wants more.
 MAX_BODY = 64 * 1024
 #: What is served under /static, with its type. Nothing else is read from disk for a request.
-STATIC = {"page.css": "text/css", "icon.svg": "image/svg+xml"}
+STATIC = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
-def make_app(doors: Doors, *, route_prefix: str = "", external_url: str = "") -> web.Application:
+def make_app(
+    doors: Doors,
+    *,
+    route_prefix: str = "",
+    external_url: str = "",
+    headers: Callable[[], Mapping[str, str]] = dict,
+) -> web.Application:
     """The whole HTTP side as an application; run it on `connection.Runner`.
 
     `route_prefix` goes before every path (`/exporter`); `external_url` is where browsers see the exporter when a
     proxy stands before it. All links are relative, so either works with a proxy that strips the prefix or keeps it.
+    `headers`, asked for each answer, replace those that every answer carries.
     """
     prefix = "/" + route_prefix.strip("/") if route_prefix.strip("/") else ""
     probe, page, api = OnDemandProbe(doors), StatusPage(doors), Api(doors)
     small, announcements, gate = _Handlers(doors, external_url), Announcements(doors, external_url), GateDoor(doors)
+    tables, now = TablePages(doors), ProbeNow(doors, external_url)
     app = web.Application(middlewares=[_guard(doors)], handler_args={"access_log": None})
-    app.on_response_prepare.append(_harden)
+    app.on_response_prepare.append(_hardening(headers))
     app.router.add_get(f"{prefix}/", page.get)
+    app.router.add_get(f"{prefix}/target", TargetPage(doors).get)
+    app.router.add_post(f"{prefix}/target", now.form)
+    app.router.add_get(f"{prefix}/training", tables.training)
+    app.router.add_get(f"{prefix}/evaluations", tables.evaluations)
+    app.router.add_get(f"{prefix}/openapi.json", openapi.get)
     app.router.add_get(f"{prefix}/metrics", Scrapes(doors.exposition).get)
     app.router.add_get(f"{prefix}/probe", probe.get)
     app.router.add_get(f"{prefix}/config", small.config)
@@ -50,6 +67,8 @@ def make_app(doors: Doors, *, route_prefix: str = "", external_url: str = "") ->
     app.router.add_get(f"{prefix}/ready/{{target:.+}}", small.target_ready)
     app.router.add_get(f"{prefix}/api/v1/targets", api.targets)
     app.router.add_get(f"{prefix}/api/v1/targets/{{target:.+}}", api.target)
+    app.router.add_post(f"{prefix}/api/v1/targets/{{target:.+}}/probe", now.post)
+    app.router.add_get(f"{prefix}/api/v1/events", doors.events.get)
     app.router.add_get(f"{prefix}/api/v1/gate", gate.get)
     app.router.add_post(f"{prefix}/api/v1/gate", gate.get)
     app.router.add_get(f"{prefix}/api/v1/maintenance", announcements.get)
@@ -57,6 +76,7 @@ def make_app(doors: Doors, *, route_prefix: str = "", external_url: str = "") ->
     app.router.add_delete(f"{prefix}/api/v1/maintenance/{{id}}", announcements.withdraw)
     for name, content_type in STATIC.items():
         app.router.add_get(f"{prefix}/static/{name}", _static(name, content_type))
+    app.on_shutdown.append(_ending(doors.events))
     if prefix:
         app.router.add_get(prefix, _into(prefix.rpartition("/")[2] + "/"))
     return app
@@ -72,9 +92,10 @@ class _Handlers:
 
     async def healthy(self, request: web.Request) -> web.Response:
         """Liveness of the exporter itself, whatever its targets do."""
-        if self._doors.healthy():
+        told = self._doors.ailments()
+        if not told:
             return web.Response(text="healthy\n")
-        return web.Response(status=503, text="not healthy: the event loop or a part of the exporter is stuck\n")
+        return web.Response(status=503, text=f"not healthy: {'; '.join(told)}\n")
 
     async def ready(self, request: web.Request) -> web.Response:
         """Readiness of the exporter itself."""
@@ -170,35 +191,65 @@ def _guard(doors: Doors) -> Middleware:
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.can_read_body:
             if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
-                return _refuse(415, "no encoded body is read here\n")
+                return _refuse(request, 415, "no encoded body is read here\n")
             length = request.content_length
             if length is None or length > MAX_BODY:
-                return _refuse(413, f"no body over {MAX_BODY} bytes, and none of unknown length, is read here\n")
+                return _refuse(
+                    request, 413, f"no body over {MAX_BODY} bytes, and none of unknown length, is read here\n"
+                )
         try:
             return await handler(request)
-        except (web.HTTPException, asyncio.CancelledError, ConnectionError):
+        except web.HTTPException as error:
+            if error.status == 404 and request.method not in METHODS:
+                raise web.HTTPMethodNotAllowed(request.method, METHODS) from None
+            if not _of_api(request) or error.status < 400:
+                raise
+            allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+            return problem(error.status, _NOT_SERVED.get(error.status, error.reason.lower()), allowed)
+        except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception:
             doors.ledger.own.internal_errors["web"] += 1
             logger.exception("request failed", extra={"fields": {"path": request.path[:200]}})
-            return web.Response(status=500, text="internal error; the exporter's log has the details\n")
+            return _said(request, 500, "internal error; the exporter's log has the details\n")
 
     return guard
 
 
-def _refuse(status: int, text: str) -> web.Response:
-    response = web.Response(status=status, text=text)
+_NOT_SERVED = {404: "there is nothing at this path; /openapi.json lists what there is", 405: "method not allowed"}
+
+
+def _ending(events: Events) -> Callable[[web.Application], Awaitable[None]]:
+    async def end(_: web.Application) -> None:
+        events.close()
+
+    return end
+
+
+def _refuse(request: web.Request, status: int, text: str) -> web.Response:
+    response = _said(request, status, text)
     response.force_close()
     return response
 
 
-async def _harden(request: web.Request, response: web.StreamResponse) -> None:
-    harden(response)
-    log.event(logger, logging.DEBUG, "request", method=request.method, path=request.path, status=response.status)
+def _said(request: web.Request, status: int, text: str) -> web.Response:
+    return problem(status, text.rstrip()) if _of_api(request) else web.Response(status=status, text=text)
+
+
+def _of_api(request: web.Request) -> bool:
+    return "/api/" in request.path
+
+
+def _hardening(headers: Callable[[], Mapping[str, str]]) -> Callable[..., Awaitable[None]]:
+    async def hardened(request: web.Request, response: web.StreamResponse) -> None:
+        harden(response, headers())
+        log.event(logger, logging.DEBUG, "request", method=request.method, path=request.path, status=response.status)
+
+    return hardened
 
 
 def _static(name: str, content_type: str) -> Handler:
-    body = (resources.files("exporter.web") / "static" / name).read_bytes()
+    body = (resources.files("exporter.web.page") / "static" / name).read_bytes()
 
     async def get(request: web.Request) -> web.Response:
         headers = {"Cache-Control": "public, max-age=3600"}

@@ -1,4 +1,4 @@
-"""What a probe on demand did, for people: `debug=true`."""
+"""What a run did, for people: of a probe on demand (`debug=true`), and of the last that failed."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,12 +14,13 @@ def write(url: str, module: str, results: Sequence[Result], metrics: bytes) -> b
     """
     lines = [f"Probe of {url.partition('?')[0]}" + (f" with module {module}" if module else ""), ""]
     for result in results:
-        lines += [*_account(result), ""]
+        lines += [*account(result), ""]
     lines += ["Metrics that would have been returned:", ""]
     return "\n".join(lines).encode() + b"\n" + metrics
 
 
-def _account(result: Result) -> Iterator[str]:
+def account(result: Result) -> Iterator[str]:
+    """What one run did, line by line; what the model said is left out."""
     measured, seen, job = result.measurement, result.observation, result.job
     healthy = result.status is Status.HEALTHY
     yield f"{job.probe} ({job.kind}): {result.outcome}" + ("" if healthy or result.reason is None else

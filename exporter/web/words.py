@@ -1,5 +1,6 @@
 """What states, reasons and numbers are called on the page and in plain answers."""
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -58,6 +59,18 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
 )
 
 
+#: Why a run that was due was not done.
+SKIPS: Mapping[str, str] = MappingProxyType(
+    {
+        "asleep": "the model is asleep and is not woken",
+        "budget": "the budget is spent",
+        "overlap": "the run before was still going",
+        "missed": "the exporter was late",
+        "maintenance": "in maintenance",
+    }
+)
+
+
 def age(seconds: float) -> str:
     """A span as people say it, its two largest units: `4 s`, `12 min`, `3 h 20 min`, `2 d 5 h`."""
     rest = max(0, round(seconds))
@@ -81,6 +94,22 @@ def latency(seconds: float | None) -> str:
         number, unit = seconds, "s"
     digits = 2 if number < 10 else 1 if number < 100 else 0
     return f"{number:.{digits}f} {unit}"
+
+
+def amount(count: float) -> str:
+    """A count as people say it: `840`, `12.3 k`, `4.56 M`."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if count >= size:
+            number = count / (1e3 if unit == "k" else size)
+            return f"{number:.{2 if number < 10 else 1 if number < 100 else 0}f} {unit}"
+    return f"{count:g}"
+
+
+def number(value: float) -> str:
+    """A number of any size: whole ones with their thousands apart, others to six digits."""
+    if not math.isfinite(value) or value != int(value) or abs(value) >= 1e15:
+        return f"{value:.6g}"
+    return f"{value:,.0f}".replace(",", "\u202f")
 
 
 def stamp(at: float | None) -> str | None:

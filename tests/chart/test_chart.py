@@ -44,7 +44,7 @@ def test_what_is_text_stays_text(render: Render, name: str, case: Path | None) -
         assert isinstance(each["metadata"].get("namespace", ""), str)
     service = one(objects, "Service")["metadata"]["name"]
     assert service[0].isalpha()
-    assert len(service) <= 52
+    assert len(service) <= 63
     assert pod(objects)["metadata"]["labels"]["app.kubernetes.io/instance"] == name
 
 
@@ -175,8 +175,23 @@ def test_shards_count_themselves(render: Render) -> None:
     assert one(objects, "Service")["spec"]["clusterIP"] == "None"
     name = "release-model-exporter"
     assert one(objects, "ScrapeConfig")["spec"]["staticConfigs"][0]["targets"] == [
-        f"{name}-{shard}.{name}.models.svc:10838" for shard in range(3)
+        f"{name}-{shard}.{name}-shards.models.svc:10838" for shard in range(3)
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "host"), [("Deployment", "r.models.svc:80"), ("StatefulSet", "r-shards.models.svc:9")]
+)
+def test_the_exporter_is_asked_where_it_is(render: Render, kind: str, host: str) -> None:
+    """A Service without an address of its own leads to the ports of pods."""
+    objects = render({"kind": kind, "fullnameOverride": "r", "containerPort": 9, "service": {"port": 80}})
+    urls = sorted(each["args"][-1] for each in one(objects, "Pod")["spec"]["containers"])
+    assert urls == [f"http://{host}/-/ready", f"http://{host}/metrics"]
+    assert host.startswith(one(objects, "Service")["metadata"]["name"] + ".")
+
+
+def reading(*roles: str, **more: str) -> Object:
+    return {"config": {"discovery": [{"kubernetes": {"role": role, **more}} for role in roles]}}
 
 
 @pytest.mark.parametrize(
@@ -185,13 +200,15 @@ def test_shards_count_themselves(render: Render) -> None:
         ({}, None),
         ({"config": {"training": [{"job": "a", "file": {"path": "/a"}}]}}, None),
         ({"config": {"training": [{"job": "a", "kubernetes": {"pod": "a", "kubeconfig": "/k"}}]}}, None),
-        ({"config": {"training": [{"job": "a", "kubernetes": {"pod": "a"}}]}}, [["pods", "pods/log"]]),
-        (
-            {"config": {"discovery": [{"kubernetes": {}}]}},
-            [["services"], ["endpointslices"], ["pods"], ["inferenceservices"]],
-        ),
-        ({"rbac": {"discovery": True, "resources": ["pods"]}}, [["pods"]]),
-        ({"config": {"discovery": [{"kubernetes": {}}]}, "rbac": {"discovery": False}}, None),
+        ({"config": {"training": [{"job": "a", "kubernetes": {"pod": "a"}}]}}, [["pods"], ["pods/log"]]),
+        (reading("pod"), [["pods"]]),
+        (reading("service"), [["services"], ["endpointslices"]]),
+        (reading("endpointslice"), [["services"], ["endpointslices"]]),
+        (reading("inferenceservice", "pod"), [["pods"], ["inferenceservices"]]),
+        (reading("service", kubeconfig="/k"), None),
+        ({"rbac": {"discovery": True}}, [["services"], ["endpointslices"], ["pods"], ["inferenceservices"]]),
+        (reading("service") | {"rbac": {"resources": ["pods"]}}, [["pods"]]),
+        (reading("service") | {"rbac": {"discovery": False}}, None),
         ({"rbac": {"discovery": True, "create": False}}, []),
     ],
 )
@@ -212,6 +229,11 @@ def test_nothing_may_be_written(render: Render) -> None:
             for rule in each.get("rules") or []:
                 assert set(rule["verbs"]) <= {"get", "list", "watch"}
                 assert "*" not in rule["resources"] + rule["apiGroups"]
+
+
+def test_what_is_discovered_is_listed_and_watched_and_no_more(render: Render) -> None:
+    role = one(render(reading("pod", "service", "inferenceservice")), "ClusterRole")
+    assert [rule["verbs"] for rule in role["rules"]] == 4 * [["list", "watch"]]
 
 
 def test_roles_of_namespaces(render: Render) -> None:

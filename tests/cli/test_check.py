@@ -19,7 +19,7 @@ def test_what_is_still_to_be_found_is_counted_apart(invoke: Invoke, tmp_path: Pa
     path = tmp_path / "good.yml"
     path.write_text(f"{GOOD}discovery: [{{catalogue: {{url: 'http://127.0.0.1:4000', protocol: openai}}}}]\n")
     result = invoke(["check", path])
-    assert (result.exit_code, result.output) == (0, "good: 1 target, 2 probes, 1 catalogue\n")
+    assert (result.exit_code, result.output) == (0, "good: 1 target, 2 probes, 1 source of further targets\n")
     path.write_text(f"{GOOD}training: [{{job: a, file: {{path: a.log}}}}]\n")
     assert invoke(["check", path]).output == "good: 1 target, 2 probes, 1 training job\n"
 

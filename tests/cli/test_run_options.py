@@ -36,6 +36,7 @@ def test_everything_is_handed_over(invoke: Invoke, started: list[Any]) -> None:
     result = invoke([
         "run", "--config", "a.yml", "--config", "b.yml", "--target", "http://x:1", "--target", "http://y:2",
         "--listen", ":9000", "--listen", "[::1]:9001", "--listen", "10.0.0.1:0", "--shard", "2/3",
+        "--web-config", "w.yml",
         "--reload-interval", "0", "--shutdown-grace", "1m30s", "--external-url", "https://w.example.org/m/",
         "--route-prefix", "models/", "--log-level", "debug", "--log-format", "json",
     ])  # fmt: skip
@@ -46,6 +47,7 @@ def test_everything_is_handed_over(invoke: Invoke, started: list[Any]) -> None:
             config=(Path("a.yml"), Path("b.yml")),
             targets=("http://x:1", "http://y:2"),
             listen=(("", 9000), ("::1", 9001), ("10.0.0.1", 0)),
+            web_config=Path("w.yml"),
             reload_interval=0.0,
             shutdown_grace=90.0,
             external_url="https://w.example.org/m",
@@ -60,6 +62,7 @@ def test_every_option_has_its_variable(invoke: Invoke, started: list[Any]) -> No
         "CONFIG": "a.yml:b.yml",
         "TARGET": "http://x:1 http://y:2",
         "LISTEN": "127.0.0.1:1 [::1]:2",
+        "WEB_CONFIG": "w.yml",
         "SHARD": "0/2",
         "RELOAD_INTERVAL": "1m",
         "SHUTDOWN_GRACE": "0s",
@@ -76,6 +79,7 @@ def test_every_option_has_its_variable(invoke: Invoke, started: list[Any]) -> No
             config=(Path("a.yml"), Path("b.yml")),
             targets=("http://x:1", "http://y:2"),
             listen=(("127.0.0.1", 1), ("::1", 2)),
+            web_config=Path("w.yml"),
             reload_interval=60.0,
             shutdown_grace=0.0,
             external_url="http://w",
@@ -92,10 +96,21 @@ def test_the_command_line_is_above_the_variable(invoke: Invoke, started: list[An
 
 def test_blackbox_exporters_hands_are_understood(invoke: Invoke, started: list[Any]) -> None:
     result = invoke(
-        ["run", "--config.file=a.yml", "--web.listen-address=:9115", "--log.level=warn", "--log.format", "json"]
+        [
+            "run",
+            "--config.file=a.yml",
+            "--web.listen-address=:9115",
+            "--log.level=warn",
+            "--log.format",
+            "json",
+            "--web.config.file=w.yml",
+        ]
     )
     assert result.exit_code == 0, result.output
-    assert started == [("warning", "json"), app.Options(config=(Path("a.yml"),), listen=(("", 9115),))]
+    assert started == [
+        ("warning", "json"),
+        app.Options(config=(Path("a.yml"),), listen=(("", 9115),), web_config=Path("w.yml")),
+    ]
     assert "config.file" not in invoke(["run", "--help"]).output
 
 

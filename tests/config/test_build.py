@@ -12,7 +12,7 @@ import pytest
 from exporter import protocols
 from exporter.config import build, loader
 from exporter.config.loader import ConfigError
-from exporter.ledger import Bounds
+from exporter.ledger import Bounds, Form
 from exporter.model.job import Job, Kind, Scope
 from exporter.model.observation import Detection
 from tests.config.make import built, jobs
@@ -157,11 +157,12 @@ def test_fingerprints_are_the_same_in_every_process() -> None:
 
 
 def test_limits_bounds_and_on_demand() -> None:
-    made = built({"targets": [], "limits": {"concurrency": 7}, "metrics": {"buckets": {"duration": [1, 2.5]}},
-                  "on_demand": {"debug": True}})  # fmt: skip
+    metrics = {"histograms": "both", "buckets": {"duration": [1, 2.5]}}
+    made = built({"targets": [], "limits": {"concurrency": 7}, "metrics": metrics, "on_demand": {"debug": True}})
     assert (made.limits.concurrency, made.limits.per_host) == (7, 8)
     assert made.bounds.duration == (1, 2.5)
     assert made.bounds.ttft == Bounds().ttft
+    assert (made.bounds.form, Bounds().form) == (Form.BOTH, Form.CLASSIC)
     assert (made.on_demand.allow, made.on_demand.debug, made.on_demand.concurrency) == ([], True, 50)
 
 

@@ -11,9 +11,9 @@ import yaml
 
 from exporter.config import build, loader
 from exporter.config.catalogue import offering
+from exporter.config.discovery import Discovery
 from exporter.config.listed import Listed, values_of
 from exporter.config.lists import Files
-from exporter.config.models import Discovery
 from exporter.config.roster import Roster, shard_of
 from exporter.config.sources import Source, sources
 from exporter.contracts import Found
@@ -333,7 +333,7 @@ def test_the_configs_of_the_page_are_good(tmp_path: Path) -> None:
     for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL):
         kinds = {"- targets": lists, "apiVersion": rights}
         next((found for start, found in kinds.items() if block.startswith(start)), blocks).append(block)
-    assert (len(lists), len(blocks), len(rights)) == (1, 5, 1)
+    assert (len(lists), len(blocks), len(rights)) == (1, 6, 1)
     assert all(entries_of(yaml.safe_load(text), {}) for text in lists)
     for number, block in enumerate(blocks):
         text = block.replace("/run/secrets/token", str(token))
@@ -448,6 +448,16 @@ def test_objects_of_a_cluster_have_no_module_but_those_of_the_entry() -> None:
             {"role": "service", "startup": "4m"},
             {"defaults": {"startup": "2m"}},
             Selection("service", wanted=Wanted(True, frozenset({"m"}), True), startup=240.0),
+        ),
+        (
+            {"role": "service"},
+            {"defaults": {"wake": True}},
+            Selection("service", wanted=Wanted(True, frozenset({"m"}), True, wake=True), startup=600.0),
+        ),
+        (
+            {"role": "service"},
+            {"defaults": {"wake": True}, "modules": {"m": {"wake": False}}},
+            Selection("service", wanted=Wanted(True, frozenset({"m"}), True), startup=600.0),
         ),
     ],
 )

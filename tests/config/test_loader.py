@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -207,3 +208,46 @@ def test_problems_can_be_pickled() -> None:
     with pytest.raises(ConfigError) as caught:
         loader.load_values([], name="x")
     assert pickle.loads(pickle.dumps(caught.value)).problems == caught.value.problems
+
+
+def test_several_files_are_of_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is swapped after the first file was read, as Kubernetes does: never one file of each."""
+    for version in ("old", "new"):
+        (tmp_path / version).mkdir()
+        for name in ("one", "two"):
+            (tmp_path / version / f"{name}.yaml").write_text(f"targets: [{{url: 'http://{version}-{name}'}}]\n")
+    mounted = tmp_path / "mounted"
+    mounted.symlink_to(tmp_path / "old")
+    real, swapped = os.open, False
+
+    def swapping(name: object, *arguments: int) -> int:
+        nonlocal swapped
+        descriptor = real(name, *arguments)  # type: ignore[arg-type]
+        if str(name).endswith("one.yaml") and not swapped:
+            swapped = True
+            mounted.unlink()
+            mounted.symlink_to(tmp_path / "new")
+        return descriptor
+
+    monkeypatch.setattr(os, "open", swapping)
+    file = load([mounted / "one.yaml", mounted / "two.yaml"]).file
+    assert [target.url.host for target in file.targets or []] == ["new-one", "new-two"]
+    assert swapped
+
+
+def test_a_prompt_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "prompt.txt").write_text("s3cr3t")
+    real = Path.open
+
+    def refuse(path: Path, *arguments: Any, **more: Any) -> Any:
+        if path.name == "prompt.txt":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *arguments, **more)
+
+    text = (
+        "targets:\n  - {name: a, url: 'http://h', protocol: openai, model: m, "
+        "probes: {stream: {prompt: {file: prompt.txt}}}}\n"
+    )
+    monkeypatch.setattr(Path, "open", refuse)
+    (line,) = problems(tmp_path, text)
+    assert line == f"2:86: targets[0].probes.stream.prompt: cannot read {tmp_path}/prompt.txt: Permission denied"

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from exporter import protocols, reference
+from exporter.config.discovery import Catalogue, Discovery
 from exporter.config.example import EXAMPLE
 from exporter.config.loader import load
-from exporter.config.models import Catalogue, Discovery, File, Module, Target
+from exporter.config.models import File, Module, Target
 from exporter.config.own_keys import kinds
 from exporter.config.own_keys import load as protocol_class
 from exporter.config.schema import schema

@@ -10,6 +10,7 @@ from exporter.demo.chat_server import ChatServer
 from exporter.demo.mood import Mood
 from exporter.demo.scenes import SCENES, config
 from exporter.demo.stage import Stage
+from tests.support.ports import free_port
 
 BODY = {"model": "tiny-llama", "messages": [{"role": "user", "content": "Say OK."}]}
 
@@ -74,3 +75,15 @@ def test_the_fakes_know_nothing_of_the_exporter() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("exporter"):
                 assert (node.module or "").startswith(("exporter.demo", "exporter.model")), path
+
+
+async def test_ports_that_are_asked_for_follow_each_other() -> None:
+    for _ in range(50):  # somebody may have taken the next one
+        first = free_port()
+        try:
+            async with Stage(SCENES[:3], first_port=first) as stage:
+                assert list(stage.urls.values()) == [f"http://127.0.0.1:{first + number}" for number in range(3)]
+        except OSError:
+            continue
+        return
+    pytest.fail("no three free ports in a row")

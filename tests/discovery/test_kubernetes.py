@@ -481,6 +481,16 @@ async def test_a_service_is_asked_while_it_has_a_replica_ready_or_not(
         await at_work.until("models/c")
 
 
+async def test_a_service_that_may_be_woken_is_asked_without_a_replica(
+    api: Cluster, cluster: Callable[..., Kubernetes]
+) -> None:
+    api.put("services", service("a"))
+    api.put("services", service("knative", labels={"serving.knative.dev/service": "x"}))
+    assert list(await labels_of(cluster("service", wanted=Wanted(wake=True)))) == ["models/a"]
+    nowhere = cluster("endpointslice", wanted=Wanted(wake=True))
+    assert await labels_of(nowhere) == {}, "without an address there is nothing to ask"
+
+
 async def test_without_the_replicas_no_service_is_asked(api: Cluster, cluster: Callable[..., Kubernetes]) -> None:
     api.put("services", service("a"))
     api.forbidden = {("list", "endpointslices")}
@@ -582,6 +592,23 @@ async def test_what_may_be_scaled_to_zero_is_asked_past_what_counts_and_not_at_a
         api.put("pods", predictor("iris", "iris-0", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}))
         await at_work.until()
         assert at_work.own.discovery_asleep["k8s"] == 1
+
+
+@pytest.mark.parametrize("least", [0, 1])
+@pytest.mark.parametrize("replicas", [0, 1])
+async def test_an_inference_service_that_may_be_woken_is_asked_at_its_own_address(
+    api: Cluster, cluster: Callable[..., Kubernetes], least: int, replicas: int
+) -> None:
+    made = inference("iris", minReplicas=least)
+    api.put("inferenceservices", made)
+    for number in range(replicas):
+        api.put("pods", predictor("iris", f"iris-{number}"))
+    waking = cluster("inferenceservice", wanted=Wanted(annotated=False, wake=True))
+    assert list(await labels_of(waking)) == ["models/iris"]
+    made["metadata"]["annotations"] = {"serving.kserve.io/stop": "true"}
+    api.put("inferenceservices", made)
+    stopped = cluster("inferenceservice", wanted=Wanted(annotated=False, wake=True))
+    assert await labels_of(stopped) == {}, "somebody has stopped it"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 import base64
 import itertools
 import json
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,7 +141,21 @@ def config(url: str, token_file: Path, token_url: str) -> dict[str, Any]:
         },
         "targets": targets,
         "on_demand": {"allow": ["127.0.0.0/8"], "debug": True},
+        "sinks": [{"jsonl": {"path": str(token_file.parent / "records.jsonl")}}],
     }
+
+
+def events(daemon: Daemon, seconds: float = 30.0) -> str:
+    """What the live events say until there were some."""
+    heard, end = b"", time.monotonic() + seconds
+    with socket.create_connection(("127.0.0.1", daemon.port), timeout=seconds) as wire:
+        wire.sendall(b"GET /api/v1/events?kind=state&kind=run HTTP/1.1\r\nHost: exporter\r\n\r\n")
+        while time.monotonic() < end and heard.count(b"data:") < 20:
+            try:
+                heard += wire.recv(65536)
+            except TimeoutError:
+                break
+    return heard.decode(errors="replace")
 
 
 def leaks(text: str) -> list[str]:
@@ -175,7 +191,10 @@ def test_no_planted_secret_leaves_the_daemon(tmp_path: Path, fake: Fake, tokens:
 
         outputs: dict[str, str] = {}
         paths = ["/", "/metrics", "/config", "/api/v1/targets", "/openapi.json", "/-/ready", "/nowhere"]
+        paths += ["/training", "/evaluations", "/api/v1/gate", "/api/v1/maintenance", "/-/healthy", "/?sort=name"]
         paths += [f"/ready/{name}" for name in names] + [f"/api/v1/targets/{name}" for name in names]
+        paths += [f"/target?name={name}" for name in names]
+        paths += [f"/target?name={name}" for name in names]
         on_demand = {
             path: f"/probe?target={quote(f'{fake.url}/{path}', safe='')}" for path in ("error", "redirect", "ok")
         }
@@ -189,6 +208,14 @@ def test_no_planted_secret_leaves_the_daemon(tmp_path: Path, fake: Fake, tokens:
             assert answer.status != 500, path
         openmetrics = {"Accept": "application/openmetrics-text;version=1.0.0"}
         outputs["/metrics, OpenMetrics"] = daemon.get("/metrics", headers=openmetrics).body
+        protobuf = {
+            "Accept": "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+        }
+        outputs["/metrics, protobuf"] = daemon.get("/metrics", headers=protobuf).body
+        outputs["/api/v1/events"] = events(daemon)
+        assert "data:" in outputs["/api/v1/events"]
+        outputs["records"] = (tmp_path / "records.jsonl").read_text()
+        assert outputs["records"].count("\n") > 100
         assert "probe_success 0" in outputs[f"{on_demand['error']}&module=keyed&debug=true"]
         assert "probe_success 1" in outputs[f"{on_demand['ok']}&module=keyed&debug=true"]
         details = json.dumps([daemon.get(f"/api/v1/targets/{name}").json() for name in names])
@@ -198,7 +225,8 @@ def test_no_planted_secret_leaves_the_daemon(tmp_path: Path, fake: Fake, tokens:
         broken = daemon.config_path.read_text().replace('"interval"', '"intervall"')
         daemon.write(broken)
         outputs["reload of a bad file"] = daemon.get("/-/reload", method="POST").body
-        outputs["cmdline"] = Path(f"/proc/{daemon.process.pid}/cmdline").read_text()
+        for told in ("cmdline", "comm"):
+            outputs[told] = Path(f"/proc/{daemon.process.pid}/{told}").read_text()
         assert daemon.terminate() == 0
         outputs["stdout"], outputs["stderr"] = daemon.process.stdout, daemon.process.stderr
     shown = {where: found for where, text in outputs.items() if (found := leaks(text))}
@@ -226,3 +254,65 @@ def test_no_planted_secret_in_what_check_says(tmp_path: Path) -> None:
     for line in (2, 3, 7, 8):
         assert f"{path}:{line}:" in done.stdout + done.stderr
     assert not leaks(done.stdout + done.stderr), done.stdout + done.stderr
+
+
+def test_no_planted_secret_in_what_the_commands_say(tmp_path: Path, fake: Fake, tokens: TokenServer) -> None:
+    """What asks with credentials, what refuses them where they do not belong, and what only reads them."""
+    token = tmp_path / "token"
+    token.write_text(SECRETS["file"])
+    token.chmod(0o600)
+    (tmp_path / "golden.jsonl").write_text('{"id": 1, "input": {"inputs": [1]}, "expected": 1}\n')
+    planted = config(fake.url, token, tokens.url)
+    some = ("inline-", "basic-", "lost-")
+    planted["targets"] = [target for target in planted["targets"] if target["name"].startswith(some)]
+    golden = {"kind": "evaluate", "dataset": {"file": "golden.jsonl"}, "scorer": "accuracy", "timeout": "2s"}
+    planted["targets"] += [
+        {
+            "name": protocol,
+            "url": f"{fake.url}/error",
+            "protocol": protocol,
+            "model": "m",
+            "labels": {"team": "eu" if protocol == "triton" else "no"},
+            "auth": {"bearer": SECRETS["inline"]},
+            "probes": probes,
+        }
+        for protocol, probes in (("mlflow", {"golden": golden}), ("triton", {"health": {}}))
+    ]
+    planted["environments"] = {"eu": {"select": {"team": "eu"}}}
+    deployer = tmp_path / "deployer"
+    deployer.write_text(SECRETS["access"])
+    deployer.chmod(0o600)
+    planted["deploy"] = {"auth": {"bearer": {"file": str(deployer)}}}
+    path = tmp_path / "models.yml"
+    path.write_text(json.dumps(planted))
+    user = fake.url.replace("://", f"://user:{SECRETS['inline']}@")
+    commands = {
+        "wait": ["wait", "--config", str(path), "--timeout", "5s", "--consecutive", "1", "--json"],
+        "evaluate": ["evaluate", "--config", str(path), "--target", "mlflow", "--json"],
+        "deploy": ["deploy", "--config", str(path), "--model", "m", "--to", "eu", "--timeout", "5s"],
+        "probe": ["probe", f"{fake.url}/error?key={SECRETS['param']}", "--protocol", "http", "--json"],
+        "probe, for people": ["probe", f"{fake.url}/error?key={SECRETS['param']}", "--protocol", "http"],
+        "probe, userinfo": ["probe", user],
+        "init, userinfo": ["init", user],
+        "follow, userinfo": ["follow", user],
+        "run, userinfo": ["run", "--target", user],
+        "check": ["check", str(path), "--cost"],
+    }
+    running = {
+        name: subprocess.Popen(
+            [*command(), *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path
+        )
+        for name, arguments in commands.items()
+    }
+    shown: dict[str, list[str]] = {}
+    for name, process in running.items():
+        with process:
+            said, _ = process.communicate(timeout=120)
+        assert said, name
+        assert "Traceback" not in said, f"{name}: {said}"
+        if found := leaks(said):
+            shown[name] = [*found, said[-2000:]]
+    assert not shown, shown
+    asked = "".join(value for request in fake.requests for value in request.headers.values())
+    assert SECRETS["inline"] in asked
+    assert SECRETS["access"] in asked, "deploy sent no credentials of its own"

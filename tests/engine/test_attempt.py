@@ -6,6 +6,7 @@ import pytest
 
 from exporter.engine.attempt import attempt
 from exporter.model.failure import Reason
+from exporter.transport.alarm import Timers
 
 
 @pytest.fixture
@@ -14,9 +15,8 @@ def make(world):
 
     async def make(ask):
         job = world.job(ask)
-        return await attempt(
-            lambda deadline: world.open(job, deadline, "0"), ask, timeout=5.0, clock=world.loop.time, bug=lambda: None
-        )
+        timers = Timers(world.loop.time)
+        return await attempt(lambda deadline: world.open(job, deadline, "0"), ask, 5.0, timers, lambda: None)
 
     return make
 

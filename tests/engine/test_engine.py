@@ -82,7 +82,7 @@ def test_a_slot_lost_while_waiting_for_our_own_slots_is_missed(world):
     world.start(world.job(hog, "hog", interval=100.0, timeout=10.0))
     world.advance_to(lambda: world.ledger.own.in_flight == 1)
     waiting = world.job(world.ok(), "waiting", interval=1.0)
-    world.engine.reconcile([*world.engine._jobs.values(), waiting])
+    world.engine.reconcile([*world.engine._watched.jobs.values(), waiting])
     world.advance(7)
     probe = world.probe("waiting")
     assert probe.runs == 0
@@ -314,7 +314,7 @@ def test_evidence_expires_without_any_run(world):
     server = world.server(health=world.ok())
     world.start(world.job(server, interval=10.0, timeout=5.0))
     world.advance(30)
-    world.engine.reconcile([*world.engine._jobs.values()])
+    world.engine.reconcile([*world.engine._watched.jobs.values()])
     hog = world.loop.create_task(world.engine.once(world.job(world.stuck, "hog", interval=500.0, timeout=500.0)))
     world.advance(0.01)
     ended = world.results[-1].ended
@@ -409,7 +409,7 @@ def test_a_target_removed_while_it_waits_for_a_slot(world):
     world.make(Limits(concurrency=1, per_host=1))
     world.start(world.job(world.hang, "hog", interval=5.0))
     world.advance(0.5)
-    hog = world.engine._jobs["hog", "health"]
+    hog = world.engine._watched.jobs["hog", "health"]
     server = world.server(health=world.ok())
     world.engine.reconcile([hog, world.job(server)])
     world.advance(1)

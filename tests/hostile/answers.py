@@ -270,6 +270,23 @@ def then_reset(data: bytes) -> Handler:
     return handler
 
 
+def in_segments(first: bytes, *parts: bytes) -> Handler:
+    """Chunks whose size, data and end each come by themselves."""
+
+    async def handler(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
+        for piece in (
+            first,
+            *(piece for part in parts for piece in (b"%x\r\n" % len(part), part, b"\r\n")),
+            b"0\r\n\r\n",
+        ):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.005)
+        await reader.read()
+
+    return handler
+
+
 def then_stray(data: bytes, stray: bytes) -> Handler:
     """A good answer, and a moment later bytes that nobody asked for."""
 
@@ -372,12 +389,14 @@ SLOW: dict[str, Handler] = {
     "/sse_stalled": then_hang(_STREAM + chunk(delta("Hel"))),
     "/sse_comments_forever": drip(b": x\n\n", first=_STREAM.replace(b"Transfer-Encoding: chunked\r\n", b"")),
     "/sse_done_then_hang": then_hang(_STREAM + chunk(delta("hi")) + chunk(FINISH) + chunk(DONE)),
+    "/sse_segments": in_segments(_STREAM, delta("hel"), delta("lo"), FINISH, DONE),
     "/sse_cut": then_close(_STREAM + chunk(delta("Hel"))),
     "/sse_reset": then_reset(_STREAM + chunk(delta("Hel"))),
     "/sse_flood": endless(chunk(b"data: x\n\n"), first=_STREAM),
     "/sse_line_endless": endless(chunk(b"x" * 4096), first=_STREAM + chunk(b"data: ")),
     # NDJSON
     "/ndjson_stalled": then_hang(_LINES + chunk(b'{"response":"a","done":false}\n')),
+    "/ndjson_segments": in_segments(_LINES, b'{"response":"a","done":false}\n', b'{"response":"","done":true}\n'),
     "/ndjson_cut": then_close(_LINES + chunk(b'{"response":"a","do')),
     "/ndjson_flood": endless(chunk(b"{}\n"), first=_LINES),
     "/ndjson_done_then_hang": then_hang(_LINES + chunk(b'{"response":"a","done":true}\n')),

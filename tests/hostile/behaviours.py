@@ -127,6 +127,8 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     _row("body", "body_tiny_chunks", R.TOO_LARGE, R.TIMEOUT, fast=False),
     _row("body", "body_extension_endless", R.TOO_LARGE),
     _row("body", "body_trailers_endless", R.TOO_LARGE),
+    _row("body", "extensions_streamed", R.TOO_LARGE, path="/body_extension_endless", stream=True),
+    _row("body", "trailers_streamed", R.TOO_LARGE, path="/body_trailers_endless", stream=True),
     _row("body", "body_stall", R.TIMEOUT, fast=False),
     _row("body", "body_truncated", R.TRUNCATED),
     _row("body", "body_truncated_chunked", R.TRUNCATED),
@@ -195,6 +197,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     _row("sse", "sse_stalled", R.TIMEOUT, fast=False, stream=True),
     _row("sse", "sse_comments_forever", R.TIMEOUT, fast=False, stream=True),
     _row("sse", "sse_done_then_hang", R.TIMEOUT, fast=False, stream=True),
+    _row("sse", "sse_segments", OK, stream=True),
     _row("sse", "sse_cut", R.TRUNCATED, stream=True),
     _row("sse", "sse_reset", R.RESET, stream=True),
     _row("sse", "sse_flood", R.TOO_LARGE, R.TIMEOUT, fast=False, stream=True),
@@ -207,6 +210,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     ),
     _row("ndjson", "ndjson_stalled", R.TIMEOUT, fast=False, stream=True),
     _row("ndjson", "ndjson_done_then_hang", R.TIMEOUT, fast=False, stream=True),
+    _row("ndjson", "ndjson_segments", OK, stream=True),
     _row("ndjson", "ndjson_cut", R.TRUNCATED, stream=True),
     _row("ndjson", "ndjson_flood", R.TOO_LARGE, R.TIMEOUT, fast=False, stream=True),
     _row("ndjson", "ndjson_huge_line", R.TOO_LARGE, stream=True),
@@ -220,3 +224,42 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
 #: Paths that only lead elsewhere, or that healthy controls ask.
 _HELPERS = {"/ok", "/ok?x=1", "/redirect_loop2"}
 UNLISTED = (set(WHOLE) | set(SLOW)) - {row.path for row in BEHAVIOURS} - _HELPERS
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A port of the hostile server, what a call to it may be told to be, and whether that is known at once."""
+
+    port: str
+    reasons: frozenset[Reason]
+    fast: bool = True
+    scheme: str = "grpc"
+    host: str = "127.0.0.1"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}-{self.port}"
+
+
+def peer(port: str, *reasons: Reason, **more: object) -> Peer:
+    return Peer(port, frozenset(reasons), **more)  # type: ignore[arg-type]
+
+
+PEERS = (
+    peer("refused", R.CONNECT_REFUSED),
+    peer("blackhole", R.CONNECT_TIMEOUT, fast=False),
+    peer("mute", R.TIMEOUT, fast=False),
+    peer("close", R.RESET, R.DISCONNECTED),
+    peer("reset", R.RESET),
+    peer("noise", R.PROTOCOL),
+    peer("main", R.PROTOCOL),  # HTTP/1.1
+    peer("tls_good", R.PROTOCOL, R.DISCONNECTED, R.RESET),  # TLS
+    peer("mute", R.DNS, host="unknown.invalid"),
+    peer("noise", R.TLS, scheme="grpcs"),
+    peer("mute", R.TIMEOUT, scheme="grpcs", fast=False),
+    peer("tls_good", R.PROTOCOL, scheme="grpcs"),  # HTTP/1.1 over TLS
+    peer("tls_expired", R.TLS_EXPIRED, scheme="grpcs"),
+    peer("tls_self_signed", R.TLS_UNTRUSTED, scheme="grpcs"),
+    peer("tls_wrong_host", R.TLS_HOSTNAME, scheme="grpcs"),
+    peer("tls_old", R.TLS, scheme="grpcs"),
+    peer("tls_client_certificate", R.TLS, R.RESET, R.DISCONNECTED, scheme="grpcs"),
+)

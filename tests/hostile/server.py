@@ -12,17 +12,22 @@ import json
 import socket
 import ssl
 import sys
+import time
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.hostile.answers import SLOW, WHOLE, _reset
+from tests.hostile.answers import SLOW, WHOLE, _reset, jsonish
 
 Serve = Callable[[StreamReader, StreamWriter], Awaitable[None]]
 
 
+#: When paths below /control/ were asked, on the clock that all processes share.
+arrivals: dict[str, list[float]] = {}
+
+
 async def talk(reader: StreamReader, writer: StreamWriter) -> None:
-    """Answer requests by path until the path's behaviour ends the connection."""
+    """Answer requests until the behaviour of the path, or of its first part, ends the connection."""
     while True:
         request = await reader.readuntil(b"\r\n\r\n")
         length = next(
@@ -30,6 +35,16 @@ async def talk(reader: StreamReader, writer: StreamWriter) -> None:
         )
         await reader.readexactly(length)
         path = request.split(b" ")[1].decode("latin-1")
+        if path.startswith("/control/"):
+            arrivals.setdefault(path, []).append(time.monotonic())
+            path = "/ok"
+        elif path == "/arrivals":
+            writer.write(jsonish(json.dumps(arrivals).encode()))
+            continue
+        elif path.endswith("/api/ps"):
+            path = "/unknown"  # what is in memory is not told; the question after it gets the behaviour
+        elif path not in WHOLE:
+            path = "/" + path.lstrip("/").partition("/")[0]
         if path in WHOLE:
             writer.write(WHOLE[path])
             await writer.drain()

@@ -1,10 +1,13 @@
-"""Every misbehaviour against the transport: alone, twenty at once, all at once beside healthy targets."""
+"""Every misbehaviour against the transport by itself: its verdict, its time, what it leaves behind, on both loops.
+
+Many at once, beside healthy targets, are put to a whole exporter: `python -m tests.hostile`.
+"""
 
 import asyncio
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -23,8 +26,10 @@ pytestmark = pytest.mark.slow
 
 #: Seconds. Fast rows get a long timeout that they must not use; slow rows a short one that they do use.
 FAST, SLOW = 2.5, 0.3
-#: For a machine that is busy with other things.
-SLACK = 1.0
+#: Seconds above the deadline, and the part of a timeout, that a quiet machine needs less than.
+SLACK, PART = 0.25, 0.8
+#: A busy machine shows itself in this many runs of a healthy server, one after the other; and a run may try again.
+CONTROLS, TRIES = 10, 3
 MAX_BODY = 1_000_000
 CONTROL = Behaviour("control", "status", frozenset({None}), fast=True, path="/ok")
 
@@ -96,7 +101,20 @@ async def attempt(transport: Transport, row: Behaviour, endpoint: Endpoint, time
 
 def bound(row: Behaviour) -> tuple[float, float]:
     """The timeout to give a row, and the seconds it may take."""
-    return (FAST, 0.8 * FAST) if row.fast else (SLOW, SLOW + SLACK)
+    return (FAST, PART * FAST) if row.fast else (SLOW, SLOW + SLACK)
+
+
+async def in_time(run: Callable[[], Awaitable[float]], limit: float, transport: Transport, hostile: Hostile) -> None:
+    """The best of some runs ends within `limit` seconds, and as many more as healthy runs take just now."""
+    healthy = Endpoint("http", "127.0.0.1", hostile.healthy)
+    tries = []
+    for _ in range(TRIES):
+        took = await run()
+        busy = sum([await attempt(transport, CONTROL, healthy, 30.0) for _ in range(CONTROLS)])
+        if took <= limit + busy:
+            return
+        tries.append((took, busy))
+    raise AssertionError(f"took longer than {limit} s: {tries}")
 
 
 async def settled(holds: Callable[[], bool], within: float = 5.0) -> bool:
@@ -153,26 +171,11 @@ async def test_alone(row: Behaviour, hostile: Hostile, transport: Transport) -> 
     endpoint = row.endpoint(hostile.ports, hostile.ca_file, max_body=MAX_BODY)
     timeout, limit = bound(row)
     async with nothing_leaks():
-        took = await attempt(transport, row, endpoint, timeout)
-        assert took <= limit
+        await in_time(lambda: attempt(transport, row, endpoint, timeout), limit, transport, hostile)
         if row.repeat:
             await asyncio.sleep(0.05)
             await attempt(transport, row, endpoint, timeout)
             await transport.close()
-
-
-@pytest.mark.parametrize("row", BEHAVIOURS, ids=lambda row: row.name)
-async def test_twenty_at_once(row: Behaviour, hostile: Hostile, transport: Transport) -> None:
-    endpoint = row.endpoint(hostile.ports, hostile.ca_file, max_body=MAX_BODY)
-    timeout, limit = bound(row)
-    if row.fast:
-        timeout *= 4  # twenty at once in one process, and so on the other side: their sum is not the transport's
-    async with nothing_leaks(), asyncio.TaskGroup() as group:
-        tasks = [group.create_task(attempt(transport, row, endpoint, timeout, str(n))) for n in range(20)]
-    if row.repeat:
-        await transport.close()
-    if not row.fast:
-        assert max(task.result() for task in tasks) <= limit
 
 
 @pytest.mark.parametrize("name", ["body_tiny_chunks", "sse_flood", "ndjson_flood", "headers_endless", "gzip_bomb"])
@@ -181,33 +184,3 @@ async def test_a_flood_leaves_the_loop_to_others(name: str, hostile: Hostile, tr
     endpoint = row.endpoint(hostile.ports, hostile.ca_file, max_body=MAX_BODY)
     async with loop_turns():
         await attempt(transport, row, endpoint, bound(row)[0])
-
-
-async def test_all_at_once_beside_healthy_ones(hostile: Hostile, transport: Transport) -> None:
-    healthy = Endpoint("http", "127.0.0.1", hostile.healthy)
-    over = False
-    runs = 0
-
-    async def watch(number: int) -> None:
-        nonlocal runs
-        await asyncio.sleep(number * 0.01)
-        while not over:
-            await attempt(transport, CONTROL, healthy, 10.0)
-            runs += 1
-            await asyncio.sleep(0.2)
-
-    async with nothing_leaks():
-        async with asyncio.TaskGroup() as watching:
-            for number in range(50):
-                watching.create_task(watch(number))
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for row in BEHAVIOURS:
-                        endpoint = row.endpoint(hostile.ports, hostile.ca_file, max_body=MAX_BODY)
-                        # On a loop this busy a fast row may be slow; what counts is that its verdict holds.
-                        timeout = 10.0 if row.fast else SLOW * 3
-                        group.create_task(attempt(transport, row, endpoint, timeout))
-            finally:
-                over = True
-        await transport.close()
-    assert runs >= 50

@@ -43,7 +43,7 @@ async def test_a_run_and_what_it_found(world: World) -> None:
         f'model_probe_evaluation_threshold{{{LABELS},metric="accuracy"}} 0.9',
         f"model_probe_evaluation_coverage{{{LABELS}}} {148 / 150}",
         f"model_probe_evaluation_duration_seconds{{{LABELS}}} 12.5",
-        f"model_probe_evaluation_last_run_timestamp_seconds{{{LABELS}}} {EPOCH}",
+        f"model_probe_evaluation_last_run_timestamp_seconds{{{LABELS}}} {EPOCH:.0f}",
         f'model_probe_evaluation_info{{{LABELS},dataset="{"ab" * 32}"}} 1',
         f'model_probe_evaluation_examples_total{{{LABELS},outcome="scored"}} 148',
         f'model_probe_evaluation_examples_total{{{LABELS},outcome="unreadable"}} 0',

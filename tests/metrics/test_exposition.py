@@ -74,7 +74,7 @@ async def test_what_the_last_run_did_not_produce_is_absent(world: World) -> None
     text = await scrape(exposition)
     found = series(families(text))
     assert not last_run & {name for name, _ in found}
-    assert lines_of(text, "model_probe_last_success_timestamp_seconds")[0].endswith(f" {EPOCH}")
+    assert lines_of(text, "model_probe_last_success_timestamp_seconds")[0].endswith(f" {EPOCH:.0f}")
     assert lines_of(text, "model_probe_tls_certificate_not_after_timestamp_seconds")
     assert lines_of(text, "model_probe_success")[0].endswith(" 0")
 
@@ -187,6 +187,18 @@ def test_any_label_value_survives(name: str, model: str, team: str, probe: str, 
     assert {s.labels["probe"] for s in found if "probe" in s.labels} == {probe}
 
 
+async def test_labels_that_hold_what_the_renderer_works_with(world: World) -> None:
+    odd = "a\0b\1c%sd%"
+    of = job(odd, labels={"team": odd})
+    world.watch(of)
+    world.run(world.result(of))
+    text = await scrape(Exposition(world.ledger))
+    check_layout(text, TEXT)
+    found = [s for f in families(text) for s in f.samples if s.name.startswith("model_probe_")]
+    assert {(s.labels["target"], s.labels["team"]) for s in found} == {(odd, odd)}
+    assert len(found) > 40
+
+
 async def test_exemplars_are_for_openmetrics_alone_and_change_nothing_else(world: World) -> None:
     of = job(probe="stream", labels={"odd": ' # {trace_id="x"} 1'})
     world.watch(of)
@@ -246,7 +258,7 @@ async def test_what_did_not_change_is_not_rendered_again(world: World) -> None:
     await scrape(exposition)
 
     def blocks() -> list[list[tuple[bytes, ...]]]:
-        return [list(record.rendered.blocks) for record in world.ledger]
+        return [list(record.rendered[0].blocks) for record in world.ledger]
 
     before = blocks()
     world.run(world.result(second))

@@ -10,6 +10,11 @@ PROMETHEUS_3 = (
 PROMETHEUS_3_NATIVE = (
     "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7," + PROMETHEUS_3
 )
+PROTOBUF_ASKED = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+PROMETHEUS_2_NATIVE = (
+    f"{PROTOBUF_ASKED},application/openmetrics-text;version=1.0.0;q=0.8,"
+    "application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
@@ -17,6 +22,7 @@ PROMETHEUS_2 = (
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
 
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PROTOBUF_TYPE = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
@@ -24,7 +30,16 @@ OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
     ("accept", "expected"),
     [
         (PROMETHEUS_3, f"{OPENMETRICS_TYPE}; escaping=allow-utf-8"),
-        (PROMETHEUS_3_NATIVE, f"{OPENMETRICS_TYPE}; escaping=allow-utf-8"),
+        (PROMETHEUS_3_NATIVE, PROTOBUF_TYPE),
+        (PROMETHEUS_2_NATIVE, PROTOBUF_TYPE),
+        (f"{PROTOBUF_ASKED};escaping=allow-utf-8;q=0.6,text/plain;q=0.5", f"{PROTOBUF_TYPE}; escaping=allow-utf-8"),
+        (f"{PROTOBUF_ASKED};q=0.4,text/plain;q=0.5", TEXT_TYPE),
+        (f"{PROTOBUF_ASKED};q=0,text/plain;q=0.5", TEXT_TYPE),
+        (f"{PROTOBUF_ASKED},application/openmetrics-text", PROTOBUF_TYPE),
+        (f"application/openmetrics-text;version=1.0.0,{PROTOBUF_ASKED}", OPENMETRICS_TYPE),
+        ("application/vnd.google.protobuf", TEXT_TYPE),
+        ("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text", TEXT_TYPE),
+        ("application/vnd.google.protobuf;proto=io.other.Family;encoding=delimited", TEXT_TYPE),
         (PROMETHEUS_2, OPENMETRICS_TYPE),
         (
             "application/openmetrics-text; version=1.0.0; escaping=underscores",

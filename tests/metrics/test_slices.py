@@ -3,17 +3,18 @@
 import asyncio
 import gzip
 import threading
+import time
 import zlib
 from contextlib import aclosing
 
 import pytest
 
-from exporter.metrics import blocks, exposition
+from exporter.metrics import blocks, exposition, packing
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.negotiation import OPENMETRICS, TEXT
 from exporter.model.failure import Reason
 from tests.metrics.reading import families, lines_of, scrape, series
-from tests.metrics.world import EPOCH, World
+from tests.metrics.world import EPOCH, World, job
 
 
 async def test_one_target_rendered_in_one_step_and_written_from_a_snapshot(
@@ -45,6 +46,40 @@ async def test_one_target_rendered_in_one_step_and_written_from_a_snapshot(
         assert mine["runs_total"] == mine["last_run_timestamp_seconds"] - EPOCH
     last = {value for key, value in found.items() if key[0] == "model_probe_runs_total"}
     assert len(last) > 1, "rendering never left the loop"
+
+
+async def test_a_scrape_is_of_one_config(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All targets are exchanged for others while it is rendered: it shows the one set or the other, whole."""
+    monkeypatch.setattr(exposition, "SLICE", 0.0)
+    old = world.fill(10)
+    new = [job(f"new-{number}") for number in range(10)]
+    exposed = Exposition(world.ledger)
+    scraping = asyncio.create_task(scrape(exposed))
+    for _ in range(8):
+        await asyncio.sleep(0)
+    world.watch(*new)
+    for each in old:
+        world.ledger.remove(*each.key)
+    names = {
+        dict(labels)["target"] for name, labels in series(families(await scraping)) if name.endswith("_runs_total")
+    }
+    assert names in ({each.target.name for each in old}, {each.target.name for each in new})
+    assert not world.ledger.own.internal_errors
+
+
+async def test_targets_that_never_stop_changing_are_not_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last time a scrape begins anew it ends, with what is still there."""
+    monkeypatch.setattr(exposition, "SLICE", 0.0)
+    monkeypatch.setattr(exposition, "_ANEW", 1)
+    last = world.fill(10)[-1]
+    scraping = asyncio.create_task(scrape(Exposition(world.ledger)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    world.ledger.remove(*last.key)
+    assert len(lines_of(await scraping, "model_probe_runs_total")) == 9
+    assert not world.ledger.own.internal_errors
 
 
 async def test_concurrent_scrapes_share_the_rendering(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +173,7 @@ async def test_big_scrapes_are_compressed_beside_the_loop(world: World, monkeypa
         def flush(self) -> bytes:
             return self.packer.flush()
 
-    monkeypatch.setattr(exposition.zlib, "compressobj", Packer)
+    monkeypatch.setattr(packing.zlib, "compressobj", Packer)
     exposed = Exposition(world.ledger)
     [_ async for _ in exposed.render(TEXT, zipped=True)]
     assert where == {threading.main_thread().name}
@@ -147,3 +182,34 @@ async def test_big_scrapes_are_compressed_beside_the_loop(world: World, monkeypa
     [_ async for _ in exposed.render(TEXT, zipped=True)]
     assert where == {"gzip_0"}
     await exposed.close()
+
+
+async def test_on_a_busy_loop_a_scrape_gets_its_share(world: World) -> None:
+    """Each turn of the loop is kept busy for 10 ms by others: half a millisecond in each would be little."""
+    jobs = world.fill(400)
+    exposed = Exposition(world.ledger)
+    turns = 0
+
+    async def keep_busy() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            time.sleep(0.01)
+            await asyncio.sleep(0)
+
+    found = []
+    for _ in range(5):  # a slice in which another program has the core gets little done
+        for each in jobs:
+            world.run(world.result(each))
+        began = time.thread_time()
+        await scrape(exposed)
+        alone = time.thread_time() - began
+        for each in jobs:
+            world.run(world.result(each))
+        turns, worker = 0, asyncio.create_task(keep_busy())
+        await scrape(exposed)
+        worker.cancel()
+        found.append((turns, 4 + 1.5 * alone / 0.002))
+        if turns < found[-1][1]:
+            break
+    assert turns < found[-1][1], found

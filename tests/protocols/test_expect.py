@@ -20,6 +20,7 @@ from exporter.protocols.expect import (
     check_text,
     failed,
     large,
+    spans,
 )
 from exporter.protocols.http import HttpExpect
 from exporter.protocols.patterns import Regex
@@ -56,7 +57,7 @@ def test_a_wrong_status_is_said(value):
     ],
 )
 def test_status_ranges(given, status, fits):
-    assert accepts(HttpExpect.model_validate({"status": given}).status, status) is fits
+    assert accepts(spans(HttpExpect.model_validate({"status": given}).status), status) is fits
 
 
 @pytest.mark.parametrize(

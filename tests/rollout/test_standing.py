@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from exporter.ledger import RECENT, RECENT_GOOD
 from exporter.model.failure import Reason
 from exporter.model.job import Kind
 from exporter.model.state import State, Verdict
@@ -107,11 +108,11 @@ def test_the_count_is_not_shown_above_what_is_wanted() -> None:
     assert seen.have(consecutive=2) == 2
 
 
-def test_no_more_is_remembered_than_a_gate_needs() -> None:
+def test_what_is_remembered_has_a_bound_and_is_enough_for_a_gate() -> None:
     seen = Remembered(HEALTH)
     seen.run(HEALTH, times=50)
-    assert seen.have(consecutive=10) == 10
-    assert seen.have(consecutive=11) == 10
+    assert seen.have(consecutive=RECENT) == RECENT
+    assert seen.have(consecutive=RECENT_GOOD + 1) == RECENT_GOOD
     seen.ledger.kept = 30
     seen.run(HEALTH, times=50)
     assert seen.have(consecutive=40) == 30

@@ -27,7 +27,10 @@ def command() -> list[str]:
 
 
 class Daemon:
-    """`model-exporter run`. The config may be the text of a file, or anything that JSON (so YAML) can say."""
+    """`model-exporter run`. The config may be the text of a file, or anything that JSON (so YAML) can say.
+
+    `prefix` comes before the command: a program that starts it in a way of its own.
+    """
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class Daemon:
         port: int | None = None,
         ready: bool = True,
         name: str = "exporter",
+        prefix: Sequence[str] = (),
     ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -47,7 +51,7 @@ class Daemon:
         if config is not None:
             self.write(config)
             arguments += ["--config", str(self.config_path)]
-        self.process = Process(name, [*command(), *arguments], folder, env=env)
+        self.process = Process(name, [*prefix, *command(), *arguments], folder, env=env)
         if ready:
             try:
                 self.wait_ready()

@@ -103,3 +103,10 @@ async def test_a_call_may_set_another(timers: Timers) -> None:
     done = asyncio.Event()
     timers.at(soon(0.01), lambda: timers.at(soon(0.01), done.set))
     await asyncio.wait_for(done.wait(), 10)
+
+
+async def test_one_that_was_due_before_it_was_made_rings_at_once(timers: Timers) -> None:
+    done = asyncio.Event()
+    start = time.perf_counter()
+    timers.at(start - 60, done.set)
+    await asyncio.wait_for(done.wait(), 10)

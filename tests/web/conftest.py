@@ -20,8 +20,10 @@ from exporter.model.result import Result
 from exporter.model.state import State, Verdict
 from exporter.model.target import Target
 from exporter.rollout.query import answer as query_answer
+from exporter.web.access import Access
 from exporter.web.connection import Runner
 from exporter.web.doors import Doors
+from exporter.web.events import Events
 from exporter.web.server import make_app
 
 WALL = 1_800_000_000.0
@@ -106,6 +108,9 @@ class House:
     found: dict[str, Sequence[Job]] = field(default_factory=dict)
     maintenance: Maintenance = field(default_factory=Maintenance)
     unread: Sequence[Target] = ()
+    events: Events = field(default_factory=Events)
+    pulled: list[tuple[str, str]] = field(default_factory=list)
+    turning: bool = True
 
     def watch(self, name: str = "chat", state: State = State.HEALTHY, *, reason: Reason | None = None, detail: str = "",
               probes: Sequence[tuple[str, Kind]] = (("health", Kind.HEALTH),), **target: Any) -> list[Job]:  # fmt: skip
@@ -119,6 +124,10 @@ class House:
     def book(self, job: Job, reason: Reason | None = None, **values: Any) -> None:
         generation = self.ledger.targets[job.target.name].generation
         assert self.ledger.record(make_result(job, reason, generation=generation, **values))
+
+    def _ask(self, target: str, probe: str) -> bool:
+        self.pulled.append((target, probe))
+        return self.turning
 
     async def _reload(self) -> Sequence[str]:
         self.reloads += 1
@@ -153,7 +162,7 @@ class House:
         return Doors(
             ledger=self.ledger,
             exposition=Exposition(self.ledger),
-            healthy=lambda: self.healthy,
+            ailments=lambda: () if self.healthy else ("the wheel stands still",),
             ready=lambda: self.ready,
             reload=self._reload,
             config=lambda: self.config,
@@ -165,6 +174,8 @@ class House:
             announced=lambda: self.maintenance.announced,
             announce=lambda wish: self.maintenance.announce(wish, WALL),
             withdraw=lambda name: self.maintenance.withdraw(name) is not None,
+            ask=self._ask,
+            events=self.events,
             gate=lambda query, records: query_answer(query, records, unread=lambda: self.unread),
         )
 
@@ -172,12 +183,13 @@ class House:
 class Loopback(BaseTestServer):
     """The application as the app runs it: on its own kind of connections."""
 
-    def __init__(self, app: web.Application) -> None:
+    def __init__(self, app: web.Application, access: Access | None = None) -> None:
         super().__init__()
         self.app = app
+        self.access = access
 
     async def _make_runner(self, **_: Any) -> web.AppRunner:  # type: ignore[override]
-        return Runner(self.app, shutdown_timeout=0.1)
+        return Runner(self.app, self.access, shutdown_timeout=0.1)
 
 
 Open = Callable[..., Awaitable[TestClient[Any, Any]]]
@@ -190,9 +202,13 @@ def house() -> House:
 
 @pytest.fixture
 async def open_client(house: House, aiohttp_client: Any) -> Open:
-    async def start(config: Callable[[], str] | None = None, **settings: Any) -> TestClient[Any, Any]:
+    async def start(
+        config: Callable[[], str] | None = None, access: Access | None = None, **settings: Any
+    ) -> TestClient[Any, Any]:
         doors = replace(house.doors(), config=config) if config else house.doors()
-        made: TestClient[Any, Any] = await aiohttp_client(Loopback(make_app(doors, **settings)))
+        if access is not None:
+            settings["headers"] = lambda: access.headers
+        made: TestClient[Any, Any] = await aiohttp_client(Loopback(make_app(doors, **settings), access))
         return made
 
     return start

@@ -2,6 +2,7 @@ import json
 import math
 from typing import Any
 
+import pytest
 from aiohttp.test_utils import TestClient
 
 from exporter.ledger.drift import Drift
@@ -12,6 +13,8 @@ from exporter.model.observation import Observation
 from exporter.model.secret import Secret
 from exporter.model.state import State, Verdict
 from exporter.model.stream import Channel, Outcome, StreamSummary
+from exporter.web import api
+from exporter.web.server import MAX_BODY
 
 from .conftest import WALL  # type: ignore[import-not-found]
 
@@ -26,15 +29,71 @@ async def test_all_targets(client: Client, house: Any) -> None:
     told = await answer.json()
     assert told["total"] == 2
     assert told["states"] == {"healthy": 1, "error": 1}
-    assert [target["name"] for target in told["targets"]] == ["a", "b"]
+    assert [target["name"] for target in told["targets"]] == ["b", "a"]
     assert await (await client.get("/api/v1/targets?state=healthy&q=B")).json() == {
-        "total": 2, "states": {"healthy": 1, "error": 1}, "budget": None, "targets": [told["targets"][1]],
+        "total": 2, "found": 1, "states": {"healthy": 1, "error": 1}, "budget": None, "next": None,
+        "targets": [told["targets"][0]],
     }  # fmt: skip
+
+
+async def test_pages_show_each_target_once_whatever_comes_and_goes(client: Client, house: Any) -> None:
+    for number in range(10):
+        house.watch(f"t{number}", State.ERROR if number % 2 else State.HEALTHY)
+    seen, cursor = [], "0"
+    while cursor is not None:
+        told = await (await client.get(f"/api/v1/targets?limit=3&cursor={cursor}")).json()
+        seen += [target["name"] for target in told["targets"]]
+        cursor = told["next"]
+        house.ledger.remove("t0", "health")  # gone after it was shown
+        house.ledger.remove("t5", "health")  # gone before
+        house.watch(f"late{len(seen)}")
+    assert seen[:9] == [f"t{number}" for number in (0, 1, 2, 3, 4, 6, 7, 8, 9)]
+    assert len(seen) == len(set(seen))
+    told = await (await client.get("/api/v1/targets?limit=2&state=error")).json()
+    assert (told["found"], len(told["targets"]), told["next"] is None) == (4, 2, False)
+
+
+async def test_an_answer_has_a_bound_though_nobody_sets_one(
+    monkeypatch: pytest.MonkeyPatch, client: Client, house: Any
+) -> None:
+    monkeypatch.setattr(api, "MOST", 5)
+    for number in range(6):
+        house.watch(f"t{number}")
+    told = await (await client.get("/api/v1/targets")).json()
+    assert (told["total"], len(told["targets"])) == (6, 5)
+    assert len((await (await client.get(f"/api/v1/targets?cursor={told['next']}")).json())["targets"]) == 1
+
+
+async def test_what_is_asked_wrongly_is_said_all_at_once(client: Client) -> None:
+    answer = await client.get("/api/v1/targets?state=bad&limit=1001&cursor=-1")
+    assert answer.status == 400
+    told = await answer.json()
+    assert told["error"] == "bad parameters"
+    assert [problem.partition(":")[0] for problem in told["problems"]] == ["state", "limit", "cursor"]
+
+
+async def test_what_goes_wrong_is_told_as_json(monkeypatch: pytest.MonkeyPatch, client: Client, house: Any) -> None:
+    for path, status in (("/api/v1/nothing", 404), ("/api/v1/maintenance/x", 405)):
+        answer = await client.get(path)
+        assert (answer.status, answer.content_type) == (status, "application/json")
+        assert set(await answer.json()) == {"error"}
+    assert answer.headers["Allow"] == "DELETE"
+    for headers, status in (({"Content-Encoding": "gzip"}, 415), ({}, 413)):
+        answer = await client.post("/api/v1/maintenance", data=b"x" * (MAX_BODY + 1), headers=headers)
+        assert (answer.status, answer.content_type) == (status, "application/json")
+        assert "read here" in (await answer.json())["error"]
+    house.watch("broken")
+    monkeypatch.setattr(api, "target", None)
+    answer = await client.get("/api/v1/targets/broken")
+    assert (answer.status, await answer.json()) == (
+        500,
+        {"error": "internal error; the exporter's log has the details"},
+    )
 
 
 async def test_no_target_is_an_empty_list(client: Client) -> None:
     assert await (await client.get("/api/v1/targets")).json() == {
-        "total": 0, "states": {}, "budget": None, "targets": [],
+        "total": 0, "found": 0, "states": {}, "budget": None, "next": None, "targets": [],
     }  # fmt: skip
 
 

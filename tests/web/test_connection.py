@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
-from exporter.web import connection
+from exporter.web import api, connection
 from exporter.web.connection import Crowd
 from exporter.web.server import MAX_BODY
 
@@ -152,6 +152,7 @@ async def test_a_client_that_reads_a_little_at_a_time_is_dropped(
 ) -> None:
     for number in range(4000):
         house.watch(f"{number}" * 60)
+    monkeypatch.setattr(api, "MOST", 4000)
     whole = len(await (await client.get(path, headers={"Accept-Encoding": "identity"})).read())
     monkeypatch.setattr(connection, "READ_TIMEOUT", 0.3)
     with socket.socket() as sock:

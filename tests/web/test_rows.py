@@ -7,7 +7,8 @@ from exporter.model.failure import Reason
 from exporter.model.job import Kind
 from exporter.model.observation import Observation
 from exporter.model.state import State, Verdict
-from exporter.web.rows import STRIP_RUNS, row
+from exporter.web.page.charts import STRIP_RUNS, STRIP_STEP
+from exporter.web.page.rows import row
 
 from .conftest import WALL  # type: ignore[import-not-found]
 
@@ -26,7 +27,7 @@ def test_nothing_has_run_yet(house: Any) -> None:
     shown = row(house.ledger.targets["new"], WALL)
     assert (shown.latency, shown.strip, shown.first_token) == ("", None, "")
     assert shown.notes == ("no probe has finished yet",)
-    assert [(probe.mood, probe.outcome) for probe in shown.probes] == [("none", "has not run yet")]
+    assert [(probe.mood, probe.word) for probe in shown.probes] == [("none", "has not run yet")]
 
 
 @pytest.mark.parametrize(
@@ -85,19 +86,20 @@ def test_metadata_that_changed(house: Any) -> None:
 def test_the_strip_shows_one_stretch_of_time_in_order(house: Any) -> None:
     [job] = house.watch()
     house.book(job, Reason.RESET, at=WALL - 10_000)  # long ago: successes since then fell out of the store
-    for number in range(12):
+    for number in range(22):
         house.book(job, at=WALL - 100 + number)
     house.book(job, Reason.RESET, at=WALL)
     strip = row(house.ledger.targets["chat"], WALL).strip
     assert strip is not None
-    assert strip.words == "last 11 runs of health: 1 failed"
-    assert strip.healthy.count("z") == 10
-    assert strip.failed == "M50 20v-20h4v20z"
+    assert strip.words == "last 21 runs of health: 1 failed, 12.3 ms to 12.3 ms"
+    assert strip.healthy.count("z") == 20
+    assert strip.failed == "M100 24v-11h4v11zM100 11v-11h4v11z"
     for number in range(10):
         house.book(job, Reason.RESET, at=WALL + number)
     strip = row(house.ledger.targets["chat"], WALL).strip
     assert strip is not None
-    assert strip.width <= STRIP_RUNS * 5
+    assert strip.width <= STRIP_RUNS * STRIP_STEP
+    assert strip.words.startswith(f"last {STRIP_RUNS} runs of health: 11 failed")
 
 
 def test_paused_and_planned(house: Any) -> None:
@@ -105,7 +107,7 @@ def test_paused_and_planned(house: Any) -> None:
     probe = house.ledger.targets["chat"].probes["health"]
     probe.paused = {"asleep": True, "budget": False}
     house.ledger.planned(job, 15.0, WALL + 8)
-    [shown] = row(house.ledger.targets["chat"], WALL).probes
-    assert shown.paused == "asleep"
+    shown = row(house.ledger.targets["chat"], WALL)
+    assert [(mark.mood, mark.word) for mark in shown.probes] == [("paused", "paused: asleep")]
     assert shown.next is not None
     assert shown.next.span == "8 s"

@@ -107,3 +107,24 @@ async def test_scrapes_that_get_no_turn_are_told_to_come_back(
         async with asyncio.timeout(10):  # the stuck reader loses its place
             while (await client.get("/metrics")).status != 200:
                 await asyncio.sleep(0.02)
+
+
+async def test_only_so_many_wait_for_a_turn(monkeypatch: pytest.MonkeyPatch, open_client: Any, house: Any) -> None:
+    """Those beyond are told at once, and the others get their turn."""
+    monkeypatch.setattr(scrape, "AT_ONCE", 1)
+    monkeypatch.setattr(scrape, "WAITING", 3)
+    monkeypatch.setattr(scrape, "PATIENCE", 60.0)
+    for number in range(100):
+        house.watch(f"t{number}")
+    client = await open_client()
+
+    async def one() -> int:
+        async with client.get("/metrics") as answer:
+            await answer.read()
+            status: int = answer.status
+            return status
+
+    found = await asyncio.gather(*(one() for _ in range(40)))
+    assert set(found) == {200, 503}
+    assert found.count(200) >= 4
+    assert await one() == 200

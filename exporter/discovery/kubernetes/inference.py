@@ -39,6 +39,7 @@ def keep_service(found: Mapping[str, Any], wanted: Wanted) -> Kept:
         "stopped": annotations.get(_STOPPED) == "true",
         "copies": ((status.get("modelStatus") or {}).get("copies") or {}).get("totalCopies"),
         "protocol": _PROTOCOLS.get(version, "") if wanted.guess else "",
+        "wake": wanted.wake,
     }
     about = meta("inferenceservice", url=url, protocol_version=version, ready=str(ready).lower())
     return kept(found, "inferenceservice", wanted, about, facts=facts)
@@ -57,7 +58,7 @@ def keep_pod(found: Mapping[str, Any], wanted: Wanted) -> Kept:
 
 
 def choose(collections: Sequence[Objects]) -> Chosen:
-    """Every InferenceService that is watched and has a replica."""
+    """Every InferenceService that is watched and has a replica, or may be woken."""
     services, all_pods = collections
     chosen = Chosen()
     replicas: dict[str, list[Kept]] = defaultdict(list)
@@ -72,9 +73,10 @@ def choose(collections: Sequence[Objects]) -> Chosen:
         mine, facts, port = replicas[service.id], service.facts, service.asked.get("port", "")
         protocol = "" if "__module__" in service.asked else facts["protocol"]
         labels = {"__model__": service.id.partition("/")[2], "__protocol__": protocol}
-        if facts["stopped"] or not (mine or facts["copies"]):
+        wake = facts["wake"] and facts["url"]
+        if facts["stopped"] or not (mine or facts["copies"] or wake):
             chosen.asleep += 1
-        elif facts["url"] and not facts["sleeps"]:
+        elif wake or (facts["url"] and not facts["sleeps"]):
             scheme, host, usual = facts["url"]
             chosen.add(service, [Place(host, port if port.isdigit() else usual, {"__scheme__": scheme})], labels)
         else:

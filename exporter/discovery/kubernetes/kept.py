@@ -25,12 +25,14 @@ _ODD = re.compile(r"[^a-zA-Z0-9_]", re.ASCII)
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which objects are watched: those annotated `probe: "true"`, with `annotated` false all but those that say
-    "false". `modules` are those an annotation may name; `guess`: a protocol may be told by the object.
+    "false". `modules` are those an annotation may name; `guess`: a protocol may be told by the object; `wake`: what has
+    no replica is asked all the same.
     """
 
     annotated: bool = True
     modules: frozenset[str] = frozenset()
     guess: bool = True
+    wake: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ def keep_service(found: Mapping[str, Any], wanted: Wanted) -> Kept:
         )
         for port in spec.get("ports") or () if port.get("protocol", "TCP") == "TCP"
     )  # fmt: skip
-    return kept(found, "service", wanted, places=places, facts={"external": kind == "ExternalName", "about": about})
+    facts = {"external": kind == "ExternalName", "about": about, "wake": wanted.wake}
+    return kept(found, "service", wanted, places=places, facts=facts)
 
 
 def keep_slice(found: Mapping[str, Any], wanted: Wanted) -> Kept:
@@ -42,14 +43,14 @@ def keep_slice(found: Mapping[str, Any], wanted: Wanted) -> Kept:
 
 
 def choose_services(collections: Sequence[Objects]) -> Chosen:
-    """Services that are watched and have a replica, ready or not."""
+    """Services that are watched and have a replica, ready or not, or may be woken."""
     services, slices = collections
     chosen = Chosen()
     replicas = Counter(each.of for each in slices.values() for _ in each.places)
     for service in services.values():
         if not _usable(chosen, service):
             continue
-        if not replicas[service.id]:
+        if not replicas[service.id] and not service.facts["wake"]:
             chosen.asleep += 1
         elif places := _at(chosen, service, service.places, f"{META}service_port_name"):
             chosen.add(service, places)

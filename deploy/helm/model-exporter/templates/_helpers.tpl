@@ -111,8 +111,15 @@ default
 {{- if and $account.create (or $account.name $account.annotations (include "model-exporter.asksKubernetes" .)) }}true{{ end -}}
 {{- end -}}
 
+{{- /* The name of the Service. An address cannot be taken from a Service that has one, so that of shards is another. */ -}}
+{{- define "model-exporter.serviceName" -}}
+{{- include "model-exporter.fullname" . }}{{ if eq .Values.kind "StatefulSet" }}-shards{{ end -}}
+{{- end -}}
+
+{{- /* Where it is reached: without an address of its own a Service leads to the ports of pods. */ -}}
 {{- define "model-exporter.host" -}}
-{{- printf "%s.%s.svc:%v" (include "model-exporter.fullname" .) (include "model-exporter.namespace" .) .Values.service.port -}}
+{{- $port := eq .Values.kind "StatefulSet" | ternary .Values.containerPort .Values.service.port -}}
+{{- printf "%s.%s.svc:%v" (include "model-exporter.serviceName" .) (include "model-exporter.namespace" .) $port -}}
 {{- end -}}
 
 {{- /* Roles stand beside those of releases of the same name in other namespaces. */ -}}
@@ -141,7 +148,7 @@ honorLabels: {{ .honorLabels }}
 {{ $key }}: {{ . | quote }}
 {{- end }}
 {{- end }}
-{{- range $key := list "tlsConfig" "relabelings" "metricRelabelings" }}
+{{- range $key := list "tlsConfig" "basicAuth" "relabelings" "metricRelabelings" }}
 {{- with get $ $key }}
 {{ $key }}:
   {{- toYaml . | nindent 2 }}

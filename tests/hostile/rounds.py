@@ -1,0 +1,137 @@
+"""The rounds every row goes through: alone, twenty copies at once, and all rows at once on the schedule."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from tests.hostile.rows import Row
+from tests.hostile.subjects import Blackbox, Exporter, ask, planted
+from tests.support.proc import Proc
+
+COPIES = 20
+#: Rows whose time is all spent waiting go through a round this many at a time: alone, and in twenty copies.
+WAITING = {1: 8, COPIES: 3}
+#: Times that a row may show how fast it can be: what the machine does beside makes a run longer, never shorter.
+TRIES = 3
+#: Seconds above the deadline in which a run must have ended, and the part of it that a fault seen at once may take.
+SLACK, PART = 0.05, 0.8
+#: What a run is told to be when nobody came to it in time.
+BUSY = {"timeout", "timeout_first_token", "connect_timeout", "stalled"}
+#: MB above the body's cap for each run that meets a hostile server.
+MEMORY = 24.0 + 1.0
+
+
+@dataclass
+class Line:
+    """What was seen of a row: verdicts of all runs, seconds and MB by round, what stayed open, what is wrong."""
+
+    row: Row
+    verdicts: set[str] = field(default_factory=set)
+    seconds: dict[str, float] = field(default_factory=dict)
+    memory: dict[str, float] = field(default_factory=dict)
+    left: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def odd(self, verdicts: set[str]) -> set[str]:
+        """Verdicts that a machine makes which is too busy for anything to be in time."""
+        return (verdicts & BUSY) - self.row.expected
+
+
+class Rounds:
+    """Asks one subject, over one client session, and fills a line for each row."""
+
+    def __init__(self, subject: Exporter | Blackbox, control: Row, rows: Sequence[Row], session: aiohttp.ClientSession):
+        self._subject = subject
+        self._control = control
+        self._session = session
+        self._proc = Proc(subject.pid)
+        self.lines = {row.key: Line(row) for row in rows}
+
+    async def warm(self) -> None:
+        """One run by each protocol: what is imported and set up once is no row's."""
+        first = {line.row.protocol: line.row for line in reversed(self.lines.values())}
+        for row in (self._control, *first.values()):
+            for _ in range(10):
+                verdict, _ = await ask(self._session, self._subject, row, 30.0)
+                if verdict != "internal":  # a library was still being imported
+                    break
+
+    async def alone(self) -> None:
+        """One copy of each row."""
+        await self._rows("alone", 1)
+
+    async def twenty(self) -> None:
+        """Twenty copies of each row at once."""
+        await self._rows("twenty", COPIES)
+
+    async def _rows(self, name: str, copies: int) -> None:
+        fast = [line for line in self.lines.values() if line.row.fast]
+        slow = [line for line in self.lines.values() if not line.row.fast]
+        for line in fast:
+            await self._round(name, [line], copies)
+        together = WAITING[copies]
+        for first in range(0, len(slow), together):
+            await self._round(name, slow[first : first + together], copies)
+
+    async def busy(self, seconds: float) -> None:
+        """As many healthy runs at once as a round has of hostile ones, over and over."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            await self.overhead(WAITING[COPIES] * COPIES)
+            await asyncio.sleep(0.2)
+
+    async def _round(self, name: str, lines: Sequence[Line], copies: int) -> None:
+        """Best of some tries, as the machine may be busy; what is no matter of time is taken down of every one."""
+        for _ in range(TRIES if isinstance(self._subject, Exporter) else 1):
+            open_before, before = self._proc.descriptors(), self._proc.rss()
+            self._proc.forget_peak()
+            runs = [(line, self._run(line)) for line in lines for _ in range(copies)]
+            took = await asyncio.gather(*(run for _, run in runs))
+            grown = max(0.0, self._proc.peak() - before)
+            longest: dict[str, float] = {}
+            late: list[Line] = []
+            for line in lines:
+                mine = [run for (other, _), run in zip(runs, took, strict=True) if other is line]
+                longest[line.row.key] = max(seconds for seconds, _ in mine)
+                said = {verdict for _, verdict in mine}
+                line.verdicts |= said - line.odd(said)
+                if line.odd(said) or longest[line.row.key] > await self._bound(line.row, len(runs)):
+                    late.append(line)
+                line.seconds[name] = min(longest[line.row.key], line.seconds.get(name, 1e9))
+                line.memory[name] = grown
+            if not late:
+                break
+        for line in late:
+            line.wrong.append(f"{name}: late")
+        stayed = await asyncio.to_thread(self._proc.settled, open_before + 2)
+        for line in lines:
+            line.left = max(line.left, stayed)
+            if grown > MEMORY * len(runs):
+                line.wrong.append(f"{name}: memory")
+
+    async def _run(self, line: Line) -> tuple[float, str]:
+        began = time.perf_counter()
+        verdict, text = await ask(self._session, self._subject, line.row, line.row.timeout + 6.0)
+        if planted(text):
+            line.wrong.append("the secret")
+        return time.perf_counter() - began, verdict
+
+    async def _bound(self, row: Row, copies: int) -> float:
+        """Seconds a run may take, as its client sees them: a healthy server's runs tell what the way there takes."""
+        if row.fast:
+            return PART * row.timeout
+        return row.timeout + SLACK + 2 * await self.overhead(copies)
+
+    async def overhead(self, copies: int) -> float:
+        """Seconds that the slowest of so many healthy runs at once takes."""
+
+        async def one() -> float:
+            began = time.perf_counter()
+            verdict, _ = await ask(self._session, self._subject, self._control, 30.0)
+            assert verdict == "healthy", f"a healthy server is told to be {verdict}"
+            return time.perf_counter() - began
+
+        return max(await asyncio.gather(*(one() for _ in range(copies))))

@@ -1,0 +1,294 @@
+"""Reloads without end: by signal, by swapped files, half-written ones, wrong ones, under scrape."""
+
+import json
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import wrong_configs
+from tests.support.daemon import Daemon
+from tests.support.fake import Fake
+from tests.support.proc import Proc
+from tests.support.scrape import Scrape
+from tests.support.scrapers import Scrapers
+from tests.support.web import until
+
+pytestmark = pytest.mark.slow
+
+Size = Callable[[int, int], int]
+Figure = Callable[[str], None]
+_NAMES = re.compile(r'^model_probe_interval_seconds\{target="(v\d+)-(\w+)"', re.MULTILINE)
+
+
+def version(number: int, url: str, *names: str) -> dict[str, Any]:
+    """Targets that tell which version of the config they are of, and one that is in all."""
+    probes = {"health": {"interval": "200ms", "timeout": "2s"}}
+    return {
+        "targets": [
+            {"name": name, "url": url, "protocol": "http", "probes": probes}
+            for name in ("kept", *(f"v{number}-{name}" for name in names or ("a", "b", "c")))
+        ]
+    }
+
+
+def seen(text: str) -> set[str]:
+    """The versions whose targets a scrape shows; each must be there as a whole."""
+    found: dict[str, set[str]] = {}
+    for number, name in _NAMES.findall(text):
+        found.setdefault(number, set()).add(name)
+    assert all(names == {"a", "b", "c"} for names in found.values()), found
+    assert len(found) == 1, found
+    assert 'target="kept"' in text
+    return set(found)
+
+
+def runs_of(scrape: Scrape, target: str) -> float:
+    return scrape.value("model_probe_runs_total", target=target, probe="health") or 0
+
+
+def reloads(scrape: Scrape, result: str) -> float:
+    return scrape.value("model_exporter_config_reloads_total", result=result) or 0
+
+
+def test_hangups_under_scrape(tmp_path: Path, fake: Fake, size: Size, figure: Figure) -> None:
+    """200 SIGHUPs in two seconds, 20 clients: every scrape is of one config, and the last one wins."""
+    count = size(100, 200)
+    with Daemon(tmp_path, version(0, fake.url), args=["--reload-interval", "0"]) as daemon:
+        before = daemon.until_state("kept", "healthy", within=20)
+        with Scrapers(daemon.url, size(8, 20), seen) as scrapers:
+            for number in range(1, count + 1):
+                daemon.write(version(number, fake.url))
+                daemon.process.signal(signal.SIGHUP)
+                time.sleep(0.01)
+            until("the last config", lambda: seen(daemon.scrape().text) == {f"v{count}"}, within=60)
+        after = daemon.scrape()
+        figure(
+            f"{count} SIGHUPs: {reloads(after, 'success') - 1:g} reloads, {scrapers.scrapes} scrapes, "
+            f"the slowest took {scrapers.slowest:.2f} s"
+        )
+        assert 1 <= reloads(after, "success") - 1 <= count
+        assert reloads(after, "failure") == 0
+        assert after.value("model_exporter_config_last_reload_successful") == 1
+        assert runs_of(after, "kept") >= runs_of(before, "kept") > 0
+        assert scrapers.scrapes > 0
+
+
+def test_every_wrong_file_leaves_the_old_config(tmp_path: Path, fake: Fake, size: Size) -> None:
+    """Each file of the tests of the config, and a good one in the end."""
+    names = sorted(path.name for path in wrong_configs.BAD.glob("*.yaml"))[:: size(8, 1)]
+    wrong_configs.write_files(tmp_path / "files")
+    wrong_configs.write_all(tmp_path)
+    with Daemon(tmp_path, version(1, fake.url), args=["--reload-interval", "0"]) as daemon:
+        daemon.until_state("kept", "healthy", within=20)
+        for number, name in enumerate(names, 1):
+            (tmp_path / name).replace(daemon.config_path)
+            answer = daemon.get("/-/reload", method="POST", timeout=60)
+            assert answer.status >= 400, name
+            assert "s3cr3t" not in answer.body
+            scrape = daemon.scrape()
+            assert scrape.value("model_exporter_config_last_reload_successful") == 0
+            assert reloads(scrape, "failure") == number
+            assert seen(scrape.text) == {"v1"}
+            told = [line for line in answer.body.splitlines() if line.startswith(f"{daemon.config_path}:")]
+            logged = {event.get("problem") for event in daemon.events()}
+            assert told, name
+            assert logged.issuperset(told), name
+        daemon.write(version(2, fake.url))
+        assert daemon.get("/-/reload", method="POST").status == 200
+        scrape = daemon.scrape()
+        assert scrape.value("model_exporter_config_last_reload_successful") == 1
+        assert seen(scrape.text) == {"v2"}
+        assert "s3cr3t" not in daemon.process.stderr
+        assert "Traceback" not in daemon.process.stderr
+
+
+def test_a_swapped_folder_under_scrape(tmp_path: Path, fake: Fake, size: Size, figure: Figure) -> None:
+    """Two config files of one ConfigMap: the link `..data` is swapped every 100 ms, as kubelet does it."""
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    swaps = size(40, 300)
+
+    def swap(number: int) -> None:
+        fresh = mounted / f"..2026_{number}"
+        fresh.mkdir()
+        (fresh / "one.yml").write_text(json.dumps(version(number, fake.url, "a")))
+        two = version(number, fake.url, "b", "c")
+        two["targets"] = two["targets"][1:]
+        (fresh / "two.yml").write_text(json.dumps(two))
+        (mounted / "..new").symlink_to(fresh.name)
+        (mounted / "..new").rename(mounted / "..data")
+        old = mounted / f"..2026_{number - 1}"
+        if old.exists():  # kubelet removes it at once
+            for file in old.iterdir():
+                file.unlink()
+            old.rmdir()
+
+    swap(0)
+    for name in ("one.yml", "two.yml"):
+        (mounted / name).symlink_to(f"..data/{name}")
+    arguments = [
+        "--config",
+        str(mounted / "one.yml"),
+        "--config",
+        str(mounted / "two.yml"),
+        "--reload-interval",
+        "50ms",
+    ]
+    with Daemon(tmp_path, args=arguments) as daemon:
+        daemon.until_state("kept", "healthy", within=20)
+        with Scrapers(daemon.url, 4, seen) as scrapers:
+            for number in range(1, swaps + 1):
+                swap(number)
+                if number % 4 == 0:  # asked for besides, so that it reads while files are swapped
+                    daemon.process.signal(signal.SIGHUP)
+                time.sleep(0.1)
+            until("the last config", lambda: seen(daemon.scrape().text) == {f"v{swaps}"}, within=60)
+        after = daemon.scrape()
+        figure(
+            f"{swaps} swaps of ..data: {reloads(after, 'success') - 1:g} reloads, {reloads(after, 'failure'):g} failed,"
+            f" {scrapers.scrapes} scrapes, the slowest took {scrapers.slowest:.2f} s"
+        )
+        assert reloads(after, "success") > 2
+        assert after.value("model_exporter_config_last_reload_successful") == 1
+
+
+def test_a_file_written_in_parts(tmp_path: Path, fake: Fake) -> None:
+    """Truncated, then written in three parts: what is half there never counts, and nothing is no config."""
+    with Daemon(tmp_path, version(1, fake.url), args=["--reload-interval", "50ms"]) as daemon:
+        daemon.until_state("kept", "healthy", within=20)
+        text = json.dumps(version(2, fake.url))
+        with Scrapers(daemon.url, 1, seen):
+            with daemon.config_path.open("w") as file:
+                for part in range(3):
+                    time.sleep(0.05)
+                    file.write(text[part * len(text) // 3 : (part + 1) * len(text) // 3])
+                    file.flush()
+            until("the new config", lambda: seen(daemon.scrape().text) == {"v2"}, within=20)
+        daemon.config_path.write_text("")
+        failed = "model_exporter_config_last_reload_successful"
+        until("an empty file to be refused", lambda: daemon.scrape().value(failed) == 0, within=20)
+        assert seen(daemon.scrape().text) == {"v2"}
+        assert "empty" in daemon.process.stderr
+
+
+def test_reloads_leak_nothing(tmp_path: Path, fake: Fake, size: Size, figure: Figure) -> None:
+    """1,000 reloads, every other one of another config: memory, descriptors, threads and tasks stay what they are."""
+    count = size(100, 1000)
+    with Daemon(tmp_path, version(0, fake.url), args=["--reload-interval", "0"]) as daemon:
+        daemon.until_state("kept", "healthy", within=20)
+        proc = Proc(daemon.process.pid)
+
+        def reload(number: int) -> None:
+            daemon.write(version(number % 2, fake.url, *(f"n{n}" for n in range(20))))
+            assert daemon.get("/-/reload", method="POST").status == 200
+
+        for number in range(count // 4):
+            reload(number)
+        before = (proc.rss(), proc.descriptors(), proc.threads())
+        began = time.perf_counter()
+        for number in range(count):
+            reload(number)
+        took = time.perf_counter() - began
+        left = proc.settled(before[1])
+        grown = proc.rss() - before[0]
+        figure(
+            f"{count} reloads in {took:.0f} s: RSS {grown:+.1f} MB, descriptors {left:+}, "
+            f"threads {proc.threads() - before[2]:+}"
+        )
+        assert grown <= size(3, 5)
+        assert left <= 1  # the connection of a probe in flight
+        assert proc.threads() <= before[2] + 1
+        assert runs_of(daemon.scrape(), "kept") > 0
+
+
+def test_what_goes_and_what_stays(tmp_path: Path) -> None:
+    """A target that is removed takes its series and its connection along; one that stays is not even asked more."""
+    stuck = threading.Event()
+
+    def answer(request: Any) -> Any:
+        if request.path == "/stuck":
+            stuck.set()
+            time.sleep(30)
+        return 200, "ok"
+
+    def target(name: str, url: str, **more: Any) -> dict[str, Any]:
+        return {
+            "name": name, "url": url, "protocol": "http",
+            "probes": {"health": {"interval": "1s", "timeout": "900ms"} | more.pop("health", {})}, **more,
+        }  # fmt: skip
+
+    with Fake(answer) as fake:
+        url = fake.url
+        long = {"interval": "40s", "timeout": "30s"}
+        first = [target("same", f"{url}/same"), target("moved", f"{url}/old"), target("labelled", f"{url}/labelled"),
+                 target("gone", f"{url}/stuck", health=long)]  # fmt: skip
+        with Daemon(tmp_path, {"targets": first}, args=["--reload-interval", "0"]) as daemon:
+            for name in ("same", "moved", "labelled"):
+                daemon.until_state(name, "healthy", within=20)
+            until("a probe in flight", stuck.is_set, within=60)
+            until("some runs", lambda: runs_of(daemon.scrape(), "labelled") >= 3, within=20)
+            before = daemon.scrape()
+            proc = Proc(daemon.process.pid)
+            sockets = proc.sockets()
+            second = [
+                first[0],
+                target("moved", f"{url}/new"),
+                target("labelled", f"{url}/labelled", labels={"team": "x"}),
+            ]
+            daemon.write({"targets": second})
+            assert daemon.get("/-/reload", method="POST").status == 200
+            after = daemon.scrape()
+            assert 'target="gone"' not in after.text
+            until("its connection to be closed", lambda: proc.sockets() < sockets, within=5)
+            assert runs_of(after, "same") >= runs_of(before, "same")
+            assert runs_of(after, "labelled") >= runs_of(before, "labelled")
+            assert {sample.labels.get("team") for sample in after.all("model_probe_runs_total", target="labelled")} == {
+                "x"
+            }
+            assert runs_of(after, "moved") <= 1
+            daemon.until_state("moved", "healthy", within=20)
+            count = len([request for request in fake.requests if request.path == "/same"])
+            for _ in range(10):
+                daemon.write({"targets": [*second, target("extra", url)]})
+                daemon.get("/-/reload", method="POST")
+                daemon.write({"targets": second})
+                daemon.get("/-/reload", method="POST")
+            began = time.monotonic()
+            scrape = daemon.scrape()
+            asked = len([request for request in fake.requests if request.path == "/same"]) - count
+            assert asked <= 3 + (time.monotonic() - began) + 20, asked
+            assert runs_of(scrape, "same") >= runs_of(after, "same")
+
+
+def test_one_of_many_changes(tmp_path: Path, fake: Fake, size: Size, figure: Figure) -> None:
+    """10,000 targets, one of which gets another address: done as soon as a start, and the others go on."""
+    count = size(1000, 10_000)
+    lines = ["targets:"]
+    lines += [
+        f"  - {{name: t{number}, url: '{fake.url}/{number}', protocol: http, probes: {{health: {{interval: 1m}}}}}}"
+        for number in range(count)
+    ]
+    began = time.perf_counter()
+    with Daemon(tmp_path, "\n".join(lines), args=["--reload-interval", "0"]) as daemon:
+        start = time.perf_counter() - began
+        until("some runs", lambda: len(fake.requests) >= count / 50, within=60)
+        lines[1] = lines[1].replace("/0'", "/changed'")
+        daemon.write("\n".join(lines))
+        asked = len(fake.requests)
+        began = time.perf_counter()
+        assert daemon.get("/-/reload", method="POST", timeout=120).status == 200
+        took = time.perf_counter() - began
+        since = len(fake.requests) - asked
+        scrape = Scrape(daemon.get("/metrics", timeout=120).body)
+        figure(f"{count} targets, one changed: reloaded in {took:.2f} s; ready after the start in {start:.2f} s")
+        assert took < 2 * start
+        assert since <= 3 + 3 * count * (took + 1) / 60, "the others were asked more than their schedule says"
+        assert len(list(scrape.all("model_probe_up"))) <= count
+        assert scrape.value("model_exporter_targets", source="config") == count
+        assert scrape.value("model_exporter_missed_slots_total") == 0

@@ -1,0 +1,68 @@
+"""What the limits of the process leave for probes."""
+
+from pathlib import Path
+
+import pytest
+
+from exporter import capacity
+from exporter.transport.pool import Pool
+
+
+@pytest.mark.parametrize(
+    ("files", "memory", "probes", "kept"),
+    [
+        (1_048_576, None, 524_272, 262_136),
+        (1024, None, 496, 248),
+        (64, None, 16, 8),
+        (16, None, 2, 1),  # hardly enough to start: still one
+        (65_536, 128 << 20, 256, 16_376),  # a sidecar's
+        (65_536, 1 << 20, 2, 16_376),
+        (65_536, 1000, 1, 16_376),
+    ],
+)
+def test_descriptors_and_memory_are_shared_out(files: int, memory: int | None, probes: int, kept: int) -> None:
+    assert capacity.shared_out(files, memory) == (probes, kept)
+    assert capacity.RESERVED + probes + kept + files // 4 <= files or files < 64
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "limit"),
+    [
+        ("0::/pod/one\n", {"pod/memory.max": "5000\n", "pod/one/memory.max": "max\n"}, 5000),
+        ("0::/\n", {"memory.max": "max\n"}, None),
+        ("0::/../gone\n", {"memory.max": "7000\n"}, 7000),  # seen from inside of a container
+        ("4:memory:/a\n0::/\n", {"memory/a/memory.limit_in_bytes": "6000\n"}, 6000),
+        ("4:cpu,memory:/\n", {"memory/memory.limit_in_bytes": "9223372036854771712\n"}, None),
+        ("", {}, None),
+    ],
+)
+def test_the_smallest_limit_of_our_groups_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: str, files: dict[str, str], limit: int | None
+) -> None:
+    for name, text in files.items():
+        path = tmp_path / "cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "of_this").write_text(groups)
+    monkeypatch.setattr(capacity, "_CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(capacity, "_OF_THIS", tmp_path / "of_this")
+    assert capacity.memory_limit() == limit
+
+
+class Idle:
+    usable = True
+    on_lost = None
+    dropped = False
+
+    def abort(self) -> None:
+        self.dropped = True
+
+
+def test_the_oldest_connection_makes_room() -> None:
+    pool = Pool(limit=2)
+    idle = [Idle() for _ in range(3)]
+    for number, connection in enumerate(idle):
+        pool.put((f"t{number}", "health"), connection, None)
+    assert [connection.dropped for connection in idle] == [True, False, False]
+    assert len(pool) == 2
+    assert pool.take(("t2", "health"), None, Idle) is idle[2]
