@@ -1,6 +1,7 @@
 """What the tests of all rooms share."""
 
 import logging
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,6 +14,10 @@ settings.register_profile("whole", deadline=None, suppress_health_check=[HealthC
 #: What `make check` runs: a look at each property; `make test` looks longer.
 settings.register_profile("quick", settings.get_profile("whole"), max_examples=20)
 settings.load_profile("whole")
+
+# Whoever runs the tests in the background may ignore Ctrl-C, and processes inherit that: ours are to hear it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

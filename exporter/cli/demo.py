@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from exporter.cli import errors, options
+from exporter.cli.command import Command
 from exporter.cli.sheet import Live, Sheet, Table, sheet
 from exporter.cli.words import clean, count, number, seconds
 
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
 _LOOK = 0.25
 
 
-@click.command("demo", short_help="Start fake model servers and watch them: everything works at once.")
+@click.command(
+    "demo",
+    cls=Command,
+    short_help="Start fake model servers and watch them: everything works at once.",
+    examples=("model-exporter demo", "model-exporter demo --duration 1m"),
+)
 @options.option(
     "--duration",
     type=options.Duration(zero=False),

@@ -36,6 +36,7 @@ _OTHERS = {
     "prometheus",
     "promtool",
     "echo",
+    "buildah",
     "jq",
     "grep",
     "python",
@@ -48,6 +49,8 @@ _OTHERS = {
 }
 #: First keys of what other programs read, and what they are checked with.
 _PROMETHEUS = {"scrape_configs", "rule_files", "global", "alerting", "remote_write", "storage"}
+#: Keys of a job that Prometheus 2 of Debian does not know.
+_NEWER = ("scrape_native_histograms", "always_scrape_classic_histograms")
 _ALERTMANAGER = {"route", "receivers", "inhibit_rules"}
 
 
@@ -112,6 +115,9 @@ def reading(document: Any, folder: Path) -> None:
     }:
         return  # Kubernetes, Helm values, pipelines of others
     if keys & _PROMETHEUS:
+        for job in document.get("scrape_configs", ()):
+            for key in _NEWER:
+                job.pop(key, None)
         checked([need("promtool", "apt-get install prometheus"), "check", "config", "--syntax-only"], document, folder)
     elif keys & _ALERTMANAGER:
         checked([need("amtool", "apt-get install prometheus-alertmanager"), "check-config"], document, folder)

@@ -157,8 +157,8 @@ async def test_a_reload_goes_on_with_what_is_known(daemon: Daemon, names: Names,
 async def test_waiting_waits_until_every_address_is_known_and_good(
     tmp_path: Path, port: int, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def transport(*, user_agent: str) -> Transport:
-        return Transport(user_agent=user_agent, resolver=Resolver(names.lookup))
+    def transport(**given: Any) -> Transport:
+        return Transport(resolver=Resolver(names.lookup), **given)
 
     monkeypatch.setattr("exporter.app.Transport", transport)
     seen: list[set[str]] = []

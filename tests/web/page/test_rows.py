@@ -9,8 +9,7 @@ from exporter.model.observation import Observation
 from exporter.model.state import State, Verdict
 from exporter.web.page.charts import STRIP_RUNS, STRIP_STEP
 from exporter.web.page.rows import row
-
-from .conftest import WALL  # type: ignore[import-not-found]
+from tests.web.conftest import WALL  # type: ignore[import-not-found]
 
 
 def test_the_canary_speaks_for_the_latency(house: Any) -> None:

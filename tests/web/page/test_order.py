@@ -10,8 +10,7 @@ from exporter.model.stream import Channel, Outcome, StreamSummary
 from exporter.web import slices
 from exporter.web.page import order
 from exporter.web.page.order import SORTS, arrange, label_names
-
-from .conftest import WALL  # type: ignore[import-not-found]
+from tests.web.conftest import WALL  # type: ignore[import-not-found]
 
 
 def streamed(seconds: float) -> Observation:

@@ -5,8 +5,7 @@ from exporter.model.job import Kind
 from exporter.model.observation import Observation
 from exporter.model.stream import Channel, Outcome, StreamSummary
 from exporter.web.page import charts
-
-from .conftest import WALL  # type: ignore[import-not-found]
+from tests.web.conftest import WALL  # type: ignore[import-not-found]
 
 
 def streamed(seconds: float) -> Observation:

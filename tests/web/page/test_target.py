@@ -17,10 +17,10 @@ from exporter.model.state import State, Verdict
 from exporter.model.stream import Channel, Outcome, StreamSummary
 from exporter.model.training import Divergence, Reading, Rules
 from exporter.model.training import Outcome as Ended
+from tests.web.conftest import WALL  # type: ignore[import-not-found]
 
-from .conftest import WALL  # type: ignore[import-not-found]
-from .test_page import HOSTILE, assert_inert, look
 from .test_replicas import watch  # type: ignore[import-not-found]
+from .test_status import HOSTILE, assert_inert, look
 
 pytestmark = pytest.mark.slow
 

@@ -14,8 +14,7 @@ from exporter.model.secret import Secret
 from exporter.model.state import State, Verdict
 from exporter.web import slices
 from exporter.web.page import status
-
-from .conftest import WALL  # type: ignore[import-not-found]
+from tests.web.conftest import WALL  # type: ignore[import-not-found]
 
 pytestmark = pytest.mark.slow
 
