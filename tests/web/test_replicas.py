@@ -10,8 +10,7 @@ from exporter.model.failure import Reason
 from exporter.model.job import Job
 from exporter.model.observation import Observation
 from exporter.model.state import State, Verdict
-
-from .test_page import look  # type: ignore[import-not-found]
+from tests.web.page.test_status import look  # type: ignore[import-not-found]
 
 Client = TestClient[Any, Any]
 PLACES = ("10.0.0.1:8000", "10.0.0.2:8000", "[fd00::3]:8000")

@@ -18,8 +18,8 @@ from exporter.model.stream import Channel, Outcome, StreamSummary
 from exporter.model.training import Divergence, Reading, Rules
 from exporter.model.training import Outcome as Ended
 from tests.web.conftest import WALL  # type: ignore[import-not-found]
+from tests.web.test_replicas import watch
 
-from .test_replicas import watch  # type: ignore[import-not-found]
 from .test_status import HOSTILE, assert_inert, look
 
 pytestmark = pytest.mark.slow
