@@ -19,8 +19,10 @@ from tests.support.web import fetch, until
 
 #: Seconds in which healthy servers alone are asked, and in which all rows are on the schedule.
 QUIET, ALL = 4.0, 15.0
-#: Seconds between two runs of a control beyond its interval: as such, or as often what healthy runs alone bring about.
-LATE, TIMES = 0.25, 3.0
+#: Seconds beyond the interval, in 99 of 100 gaps between two runs of a control: as such, or as often what healthy runs
+#: alone bring about. That holds beside all rows on the schedule; beside twenty copies, which `/probe` is asked for all
+#: together, bodies of 60 runs are read and parsed at a time: a control may be late there, and no run may be skipped.
+LATE, TIMES = 0.1, 3.0
 #: Bytes of a label's value that a server's words may make up, or the config's.
 LABEL = 256
 
@@ -46,7 +48,7 @@ async def together(exporter: Exporter, rounds: Rounds, rows: Sequence[Row], host
     await asyncio.to_thread(exporter.watch, ())  # reading a config this large takes memory once
     began = time.monotonic()
     await rounds.busy(QUIET)
-    quiet, start = _gap(hostile, began), time.monotonic()
+    quiet, asked = _gaps(hostile, began), time.monotonic()
     whole.numbers["before"] = _of(proc)
     descriptors = proc.descriptors()
     for name, go in (("alone", rounds.alone), ("twenty at once", rounds.twenty)):
@@ -56,14 +58,18 @@ async def together(exporter: Exporter, rounds: Rounds, rows: Sequence[Row], host
     # Pools have their threads by now, and the allocator what twenty at once took: it must be no more after the next.
     before = (descriptors, proc.threads(), proc.rss())
     proc.forget_peak()
+    crowded = _gaps(hostile, asked)
     await asyncio.to_thread(exporter.watch, rows)
+    began = time.monotonic()
     await _all_at_once(exporter, rounds, whole)
     whole.numbers["all at once"] = f"RSS at most {proc.peak():.0f} MB"
-    worst = _gap(hostile, start)
-    whole.numbers["controls"] = (
-        f"longest gap {worst:.3f} s of {EVERY:g} s, {quiet:.3f} s beside as many healthy runs at once"
-    )
-    whole.must(worst <= EVERY + max(LATE, TIMES * (quiet - EVERY)), "a healthy target was kept waiting")
+    gaps = _gaps(hostile, began)
+    for what, seen in (("healthy runs at once", quiet), ("the rounds", crowded), ("all rows on the schedule", gaps)):
+        whole.numbers[f"controls beside {what}"] = (
+            f"every {EVERY:g} s, p99 {_p99(seen):.3f} s, longest {seen[-1]:.3f} s"
+        )
+    whole.must(_p99(gaps) <= EVERY + max(LATE, TIMES * (_p99(quiet) - EVERY)), "healthy targets were kept waiting")
+    whole.must(gaps[-1] < 2 * EVERY, "a healthy target was kept waiting for a whole slot")
     _healthy(exporter.daemon.scrape(), whole)
     await asyncio.to_thread(exporter.watch, ())
     await _gone(exporter, proc, before, whole)
@@ -144,8 +150,12 @@ def _healthy(scrape: Scrape, whole: Whole) -> None:
     whole.must(not skipped, "a run of a healthy target was skipped")
 
 
-def _gap(hostile: Hostile, since: float) -> float:
-    """The longest time between two runs of one control, by what its server saw."""
+def _p99(gaps: Sequence[float]) -> float:
+    return gaps[int(0.99 * (len(gaps) - 1))]
+
+
+def _gaps(hostile: Hostile, since: float) -> list[float]:
+    """The times between two runs of one control, by what its server saw, in order of length."""
     seen = fetch(f"http://127.0.0.1:{hostile.healthy}/arrivals").json()
     assert len(seen) >= CONTROLS
     gaps = [
@@ -153,7 +163,7 @@ def _gap(hostile: Hostile, since: float) -> float:
         for path, stamps in seen.items() if path != "/control/on-demand"
         for before, after in pairwise(stamps) if before >= since
     ]  # fmt: skip
-    return max(gaps)
+    return sorted(gaps)
 
 
 def _secret(exporter: Exporter, whole: Whole) -> None:

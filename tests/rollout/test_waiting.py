@@ -156,8 +156,8 @@ async def test_an_answer_that_takes_too_long_is_not_good(server: Moody, wait: Wa
 async def test_nobody_there_is_told_when_the_time_is_over(wait: Wait) -> None:
     target = {"name": "gone", "url": f"http://127.0.0.1:{free_port()}", "protocol": "open_inference", "model": "m"}
     began = time.monotonic()
-    verdict = await wait(target, timeout=1.0)
-    assert time.monotonic() - began >= 1.0
+    verdict = await wait(target, timeout=3.0)
+    assert time.monotonic() - began >= 3.0
     assert [(each.target, each.state, each.reason) for each in verdict.blocking] == [
         ("gone", "error", "connect_refused")
     ]
