@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -74,7 +75,7 @@ async def test_what_crashes_again_and_again_is_an_ailment_until_it_ran_for_a_whi
     own: Own, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(supervisor.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=lambda: now[0]))  # not the loop's
     keeper = Supervisor(own)
     run, runs = crashing(HOPELESS - 1)
     keeper.keep("reload", run)
@@ -105,7 +106,7 @@ async def test_a_crash_after_a_long_run_is_the_first_again(
     own: Own, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(supervisor.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=lambda: now[0]))  # not the loop's
     keeper, runs, third = Supervisor(own), [0], asyncio.Event()
 
     async def run() -> None:
