@@ -15,13 +15,13 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 export MODEL_EXPORTER_REAL ?= $(CURDIR)/.real
 # The installed state is named by what it was made from: a new pin or a new range installs again, nothing else does.
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | tr -cd '0-9')
-LINTED := exporter dashboards supply tests benchmarks
+LINTED := exporter dashboards supply tests benchmarks docs/*.py
 # Options for pytest: make test ARGS="-k verdict -x"
 ARGS ?=
 
 .PHONY: help
 help: ## what can be made (this list)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(STAMP) ## the .venv, with the pinned versions; all other targets begin with it
@@ -123,7 +123,7 @@ test-image: $(STAMP) # the image, built with buildah on a base of debootstrap, r
 	@$(BIN)/python -m pytest -m real tests/real/image $(ARGS)
 
 .PHONY: test-browser
-test-browser: $(STAMP) # the page in a Chromium (Debian: chromium npm)
+test-browser: $(STAMP) docs # the page and the site in a Chromium (Debian: chromium npm)
 	@sh tests/real/servers/install.sh axe
 	@$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
@@ -153,6 +153,10 @@ fuzz: $(STAMP) ## any bytes at all that parses, guided by coverage (FUZZ_SECONDS
 bench: $(STAMP) ## what it costs, beside Debian's blackbox_exporter: one table, every target met or not (10 minutes)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: cloudprober
+cloudprober: ## the peer that `make bench` compares with beside blackbox_exporter; it is built with Go (ten minutes)
+	@sh tests/real/servers/install.sh cloudprober
+
 .PHONY: hostile
 hostile: $(STAMP) ## everything a server and a network can do wrong, put to a running exporter: one table (2 minutes)
 	@$(BIN)/python -m tests.hostile $(ARGS)
@@ -174,7 +178,7 @@ docs: ## the pages of docs/ as a site, in dist/docs; a link or a page that leads
 	@test -e $(VENV)-docs/.ready-$(shell cksum < docs/site.txt | tr -cd '0-9') || { rm -rf $(VENV)-docs && $(PYTHON) -m venv $(VENV)-docs \
 		&& $(VENV)-docs/bin/python -m pip install --disable-pip-version-check --quiet --no-deps -r docs/site.txt \
 		&& touch $(VENV)-docs/.ready-$(shell cksum < docs/site.txt | tr -cd '0-9'); }
-	@NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --quiet && echo "dist/docs/index.html"
+	@told=$$(NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build 2>&1) || { echo "$$told" >&2; exit 1; }; echo "dist/docs/index.html"
 
 .PHONY: dist
 dist: $(STAMP) ## the source distribution and the wheel, in dist/
@@ -238,4 +242,4 @@ proto: # new exporter/protocols/proto/*_pb2.py from the .proto files, by the old
 clean: ## remove everything that was made, the .venv and the real servers included
 	rm -rf $(VENV) $(VENV)-* $(MODEL_EXPORTER_REAL) .bench dist build .coverage htmlcov \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find exporter dashboards supply tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find exporter dashboards supply tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +

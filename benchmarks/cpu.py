@@ -1,29 +1,34 @@
 """CPU per probe, beside the peers: every one pinned to the same core in its turn, medians over the rounds."""
 
-import os
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import peers
-from benchmarks.accounting import cpu_seconds, memory, waited_seconds
+from benchmarks.accounting import Meter, memory
 from benchmarks.farm import Arrivals, Farm
-from benchmarks.peers import Load, Running
-from benchmarks.table import Row, held
+from benchmarks.peers import OURS, Absent, Load, Running
+from benchmarks.table import ABSENT, NO, NOT_RUN, STRETCH, YES, Row, held, unheld, why
+from benchmarks.targets import FRESH, FRESH_CLOUDPROBER, GAPS, KEPT, MISSED, PLAIN, Target
 
 SCRAPE_EVERY = 10.0
 #: Seconds a peer runs before it is accounted for, beside one interval.
 RUN_IN = 2.0
+#: Probes a second on one core that are promised without a missed slot, and that would be better.
+RATES = (3000, 5000)
+
+Start = Callable[[], AbstractContextManager[Running]]
 
 
 class Round(NamedTuple):
     """One peer, measured once. CPU seconds per probe; bytes; the part of the time it waited for its core."""
 
     cpu: float
+    rate: float
     arrivals: Arrivals
     missed: float
     resident: int
@@ -31,14 +36,13 @@ class Round(NamedTuple):
 
 
 class Contender(NamedTuple):
-    """Somebody who is measured; `base` is the name of whom it is compared with."""
+    """Somebody who is measured. `beside` names those it is compared with, and what it may take of theirs."""
 
     name: str
-    start: Callable[[], AbstractContextManager[Running]]
+    start: Start
     farm: Farm
     load: Load
-    base: str = ""
-    limit: float | None = None
+    beside: Mapping[str, Target | None] = {}
 
 
 def measure(one: Contender, seconds: float) -> Round:
@@ -50,85 +54,138 @@ def measure(one: Contender, seconds: float) -> Round:
             running.scrape()
         missed = running.missed()
         farm.reset(interval)
-        began, cpu, waited = time.perf_counter(), cpu_seconds(running.pid), waited_seconds(running.pid)
+        meter, began = Meter(running.pid, OURS), time.perf_counter()
         scraped = began
         while (now := time.perf_counter()) < began + seconds:
             if running.scrape and now >= scraped + SCRAPE_EVERY:
                 scraped += SCRAPE_EVERY
                 running.scrape()
             time.sleep(0.05)
-        cpu = cpu_seconds(running.pid) - cpu
-        waited = (waited_seconds(running.pid) - waited) / (time.perf_counter() - began)
+        cpu, waited = meter.read()
+        passed = time.perf_counter() - began
         arrivals = farm.report()
         if not arrivals.requests:
             raise SystemExit(f"bench: no probe of {one.name} arrived")
         missed = running.missed() - missed
-        return Round(cpu / arrivals.requests, arrivals, missed, memory(running.pid)[0], waited)
+        return Round(
+            cpu / arrivals.requests, arrivals.requests / passed, arrivals, missed, memory(running.pid)[0], waited
+        )
+
+
+BLACKBOX, CLOUDPROBER = "blackbox_exporter", "cloudprober"
 
 
 def contenders(folder: Path, plain: Farm, secure: Farm | None) -> list[Contender]:
-    """Everybody, with what their CPU may be of whom they are compared with."""
+    """Everybody: first the peers, then ourselves with what we may take of theirs."""
 
-    def ours(load: Load, *, fast: bool = True) -> Callable[[], AbstractContextManager[Running]]:
+    def ours(load: Load, *, fast: bool = True) -> Start:
         return partial(peers.exporter, folder, load, fast=fast)
 
-    blackbox = "blackbox_exporter"
+    def blackbox(load: Load) -> Start:
+        return partial(peers.blackbox, folder, load)
+
     fresh = Load(plain.urls)
+    quick = fresh._replace(interval=fresh.interval / 2)
     kept = fresh._replace(keep_alive=True)
     streamed = Load(plain.at("/events"), stream=True)
-    them = [Contender(blackbox, partial(peers.blackbox, folder, fresh), plain, fresh)]
+    quickly, shaken = f"{BLACKBOX}, {quick.rate:,.0f}/s", f"{BLACKBOX}, TLS"
+    them = [
+        Contender(BLACKBOX, blackbox(fresh), plain, fresh),
+        Contender(quickly, blackbox(quick), plain, quick),
+        Contender(CLOUDPROBER, partial(peers.cloudprober, folder, fresh), plain, fresh),
+    ]
     us = [
-        Contender("[fast]", ours(fresh), plain, fresh, blackbox, 0.35),
-        Contender("plain asyncio", ours(fresh, fast=False), plain, fresh, blackbox, 0.70),
-        Contender("[fast], keep-alive", ours(kept), plain, kept, blackbox, 0.20),
-        Contender("[fast], a stream of 20 events", ours(streamed), plain, streamed, blackbox),
+        Contender("[fast]", ours(fresh), plain, fresh, {BLACKBOX: FRESH, CLOUDPROBER: FRESH_CLOUDPROBER}),
+        Contender(f"[fast], {quick.rate:,.0f}/s", ours(quick), plain, quick, {quickly: FRESH}),
+        Contender("plain asyncio", ours(fresh, fast=False), plain, fresh, {BLACKBOX: PLAIN}),
+        Contender("[fast], keep-alive", ours(kept), plain, kept, {BLACKBOX: KEPT}),
+        Contender("[fast], a stream of 20 events", ours(streamed), plain, streamed, {BLACKBOX: None}),
     ]
     if secure is not None:
-        shaken = Load(secure.urls)
-        them.append(Contender(f"{blackbox}, TLS", partial(peers.blackbox, folder, shaken), secure, shaken))
-        us.append(Contender("[fast], TLS", ours(shaken), secure, shaken, f"{blackbox}, TLS"))
-    if os.environ.get(peers.CLOUDPROBER):
-        them.append(Contender("cloudprober", partial(peers.cloudprober, folder, fresh), plain, fresh))
-        us.append(Contender("[fast] beside cloudprober", ours(fresh), plain, fresh, "cloudprober", 0.70))
+        load = Load(secure.urls)
+        them.insert(2, Contender(shaken, blackbox(load), secure, load))
+        us.append(Contender("[fast], TLS", ours(load), secure, load, {shaken: None}))
     return them + us
 
 
-def rows(measured: Mapping[str, Sequence[Round]], everybody: Sequence[Contender]) -> list[Row]:
-    """Medians over the rounds, as ratios."""
-    found = []
-    for one in everybody:
-        rounds = measured.get(one.name)
-        if not rounds:
-            continue
-        cpu = statistics.median(r.cpu for r in rounds)
-        waited = max(r.waited for r in rounds)
-        figure = f"{cpu * 1e6:.0f} us"
-        if not one.base:
-            found.append(Row(f"CPU per probe at {one.load.rate:.0f}/s: {one.name}", figure, waited=waited))
-            continue
-        late = statistics.median(r.arrivals.p99 for r in rounds)
-        figure += f", gaps off by {late * 1e3:.1f} ms (p99), {sum(r.missed for r in rounds):.0f} missed"
-        what = f"CPU per probe: {one.name}"
-        base = measured.get(one.base)
-        if not base:
-            found.append(Row(what, figure, waited=waited))
-            continue
-        ratio = cpu / statistics.median(r.cpu for r in base)
-        figure = f"{ratio:.2f} x {one.base.split(',')[0]}; {figure}"
-        if one.limit is None:
-            found.append(Row(what, figure, waited=waited))
-        else:
-            found.append(held(what, round(ratio, 2), one.limit, figure, f"<= {one.limit:.2f} x", waited))
-    return found
+class Findings:
+    """What the rounds found, and of those that could not run, why."""
+
+    def __init__(self) -> None:
+        self._rounds: dict[str, list[Round]] = {}
+        self._broken: dict[str, tuple[str, str]] = {}
+
+    def take(self, one: Contender, seconds: float) -> None:
+        """One round. Who could not run once is not asked again."""
+        if one.name in self._broken:
+            return
+        try:
+            self._rounds.setdefault(one.name, []).append(measure(one, seconds))
+        except (Exception, SystemExit) as error:
+            self._broken[one.name] = why(error), ABSENT if isinstance(error, Absent) else NOT_RUN
+
+    def rows(self, chosen: Sequence[Contender]) -> Iterator[Row]:
+        """Medians over the rounds, and for each comparison a row with its ratio."""
+        for one in chosen:
+            targets = [target for target in one.beside.values() if target is not None]
+            what = f"CPU per probe: {one.name}"
+            if one.name in self._broken:
+                reason, met = self._broken[one.name]
+                yield unheld(what, reason, *targets, met=met)
+            elif not one.beside:
+                yield self._alone(what, one.name)
+            else:
+                yield from (self._compared(what, one.name, other, target) for other, target in one.beside.items())
+
+    def _alone(self, what: str, name: str) -> Row:
+        rounds = self._rounds[name]
+        rate = statistics.median(one.rate for one in rounds)
+        return Row(what, f"{_cpu(rounds) * 1e6:.0f} us, {rate:.0f}/s came", waited=_waited(rounds))
+
+    def _compared(self, what: str, name: str, other: str, target: Target | None) -> Row:
+        rounds, others = self._rounds[name], self._rounds.get(other, ())
+        late = statistics.median(one.arrivals.p99 for one in rounds)
+        missed = sum(one.missed for one in rounds)
+        figure = f"{_cpu(rounds) * 1e6:.0f} us, gaps off by {late * 1e3:.1f} ms (p99), {missed:.0f} missed"
+        if other == CLOUDPROBER:
+            what += f", beside {CLOUDPROBER}"
+        waited = max(_waited(rounds), _waited(others))
+        if not others:
+            return unheld(what, f"{figure}; no {other}", *([target] if target else []), met=ABSENT, waited=waited)
+        ratio = round(_cpu(rounds) / _cpu(others), 2)
+        figure = f"{ratio:.2f} x {other.split(',')[0]}; {figure}"
+        if target is None:
+            return Row(what, figure, waited=waited)
+        return held(what, figure, (ratio, target), waited=waited)
 
 
-def schedule(folder: Path, farm: Farm, seconds: float, *, keep_alive: bool) -> Row:
-    """3,000 probes a second on one core: nothing missed, and the gaps are what they should be."""
-    load = Load(farm.urls, interval=len(farm.urls) / 3000, keep_alive=keep_alive)
+def _cpu(rounds: Sequence[Round]) -> float:
+    return statistics.median(one.cpu for one in rounds)
+
+
+def _waited(rounds: Sequence[Round]) -> float:
+    return max((one.waited for one in rounds), default=0.0)
+
+
+def schedule(folder: Path, farm: Farm, seconds: float, rate: int, *, keep_alive: bool) -> list[Row]:
+    """So many probes a second on one core: nothing missed, and the gaps are what they should be."""
+    load = Load(farm.urls, interval=len(farm.urls) / rate, keep_alive=keep_alive)
     one = Contender("", partial(peers.exporter, folder, load, fast=True), farm, load)
     seen = measure(one, seconds)
     late = seen.arrivals.p99
-    rate = seen.arrivals.requests / seconds
-    figure = f"{seen.missed:.0f} missed, gaps off by {late * 1e3:.1f} ms (p99), {seen.cpu * rate:.0%} of the core"
-    what = f"schedule at 3,000 probes/s, {'keep-alive' if keep_alive else 'new connections'}"
-    return Row(what, figure, "0 missed, p99 <= 10 ms", seen.missed == 0 and late <= 0.010, seen.waited)
+    figure = f"{seen.missed:.0f} missed, gaps off by {late * 1e3:.1f} ms (p99), {seen.cpu * seen.rate:.0%} of the core"
+    row = held(scheduled(rate, keep_alive=keep_alive), figure, (seen.missed, MISSED), (late * 1e3, GAPS),
+               waited=seen.waited)  # fmt: skip
+    if rate == RATES[0]:
+        return [row]
+    return [row._replace(wanted="", stretch=row.wanted, met=STRETCH if row.met == YES else NO.lower())]
+
+
+def promised(rate: int) -> tuple[Target, ...]:
+    """The targets of a row of `schedule`."""
+    return (MISSED, GAPS) if rate == RATES[0] else ()
+
+
+def scheduled(rate: int, *, keep_alive: bool) -> str:
+    """The name of a row of `schedule`."""
+    return f"schedule at {rate:,} probes/s, {'keep-alive' if keep_alive else 'new connections'}"

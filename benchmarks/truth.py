@@ -6,7 +6,9 @@ the machine's is what a null engine, which does nothing but measure, suffers in 
 """
 
 import argparse
+import http.client
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -19,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.accounting import cpu_seconds, waited_seconds
-from benchmarks.peers import PROMETHEUS
+from benchmarks.accounting import Meter
+from benchmarks.peers import OURS, THEIRS, scraped
 from tests.support.daemon import command as installed
 from tests.support.ports import free_port
 from tests.support.process import Process
@@ -32,6 +34,7 @@ from tests.support.web import answers, fetch, until
 CLASSES = ("0", "7", "30.5.3", "150", "700.50.2", "s30.20.10", "s150.100.15")
 #: Seconds in which what is under way at the end comes to its end, and is written.
 SETTLE = 4.0
+_IN_FLIGHT = re.compile(rb"^model_exporter_probes_in_flight (\S+)", re.MULTILINE)
 PARTS = ("first_byte", "transfer", "duration", "ttft")
 
 
@@ -171,7 +174,7 @@ def measure(
     """Let the exporter run in, measure it for `seconds` while it is scraped, and hold both sides against each other.
     Three targets of ten do `rest`; the null engine goes through the classes `beside`.
     """
-    ours, theirs = (["taskset", "-c", core] if pinned else [] for core in "01")
+    ours, theirs = (["taskset", "-c", str(core)] if pinned else [] for core in (OURS, THEIRS))
     records = folder / "records.jsonl"
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -189,15 +192,13 @@ def measure(
         null = stack.enter_context(_null(folder, server.port, null_rate, beside, theirs))
         ended = threading.Event()
         scraper = threading.Thread(target=_scrape, args=(url, scrape_every, ended, found))
-        waited, cpu = waited_seconds(exporter.pid), cpu_seconds(exporter.pid)
-        began = time.time()
+        meter, began = Meter(exporter.pid, OURS), time.time()
         scraper.start()
         time.sleep(seconds)
         ended.set()
         scraper.join()
         until_then = time.time()
-        found.cpu = cpu_seconds(exporter.pid) - cpu
-        found.waited = (waited_seconds(exporter.pid) - waited) / seconds
+        found.cpu, found.waited = meter.read()
         found.scrape = Scrape(fetch(f"{url}/metrics", timeout=120).body)
         time.sleep(SETTLE)  # what is under way ends, and is written
         found.null = _errors(map(json.loads, null.read_text().splitlines()), truth := server.report())
@@ -212,11 +213,13 @@ def measure(
 
 def _scrape(url: str, every: float, ended: threading.Event, found: Round) -> None:
     while not ended.wait(every):
-        fetch(f"{url}/metrics", headers=PROMETHEUS, timeout=120)
+        try:
+            text, _ = scraped(f"{url}/metrics")
+        except (OSError, http.client.HTTPException) as error:
+            print(f"truth: a scrape failed: {error!r}", file=sys.stderr)
+            continue
         found.scrapes += 1
-        answer = fetch(f"{url}/metrics", headers=PROMETHEUS | {"Accept-Encoding": "identity"}, timeout=120)
-        lines = (line for line in answer.body.splitlines() if line.startswith("model_exporter_probes_in_flight "))
-        found.in_flight = max(found.in_flight, *(int(float(line.split()[1])) for line in lines))
+        found.in_flight = max(found.in_flight, *(int(float(number)) for number in _IN_FLIGHT.findall(text)))
 
 
 def _errors(records: Iterator[dict[str, Any]], truth: dict[str, list[list[Any]]]) -> list[Error]:

@@ -1,4 +1,4 @@
-"""What the site needs beside mkdocs.yml: a place for each decision and runbook, and links that leave docs/.
+"""What the site needs beside mkdocs.yml: a place for each decision and runbook, links that leave docs/, and quiet.
 
 A link to a file that is no page, such as ../deploy/rules/, goes to the repository.
 """
@@ -11,7 +11,7 @@ _LINK = re.compile(r"(\]\()((?:\.\./)+[^)#\s]+)((?:#[^)]*)?\))")
 
 
 def on_config(config: Any, /) -> Any:
-    """mkdocs calls this with its config: pages of a folder that only grows are listed by themselves."""
+    """Called by mkdocs with its config: pages of a folder that only grows are listed by themselves."""
     docs = Path(config.docs_dir)
     for title, folder in (("Runbooks", "runbooks"), ("Decisions", "adr")):
         config.nav.append({title: sorted(f"{folder}/{path.name}" for path in (docs / folder).glob("*.md"))})
@@ -19,7 +19,7 @@ def on_config(config: Any, /) -> Any:
 
 
 def on_page_markdown(markdown: str, /, *, page: Any, config: Any, files: Any) -> str:
-    """mkdocs calls this with each page before it becomes HTML."""
+    """Called by mkdocs with each page before it becomes HTML."""
     docs = Path(config.docs_dir).resolve()
     here = (docs / page.file.src_uri).parent
 
@@ -30,3 +30,8 @@ def on_page_markdown(markdown: str, /, *, page: Any, config: Any, files: Any) ->
         return f"{match[1]}{config.repo_url}/blob/main/{path.relative_to(docs.parent)}{match[3]}"
 
     return _LINK.sub(moved, markdown)
+
+
+def on_post_page(output: str, /, *, page: Any, config: Any) -> str:
+    """Called by mkdocs with each page as HTML: the link to the repository asks nobody how many stars that has."""
+    return output.replace(' data-md-component="source"', "")

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelClient", "__version__"]
 __version__ = "0.1.0"
+#: What every request of ours says of itself.
+USER_AGENT = f"model-exporter/{__version__}"
 
 
 def __getattr__(name: str) -> Any:

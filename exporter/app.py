@@ -3,85 +3,56 @@
 import asyncio
 import gc
 import logging
-import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import AsyncIterable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from exporter import __version__, log
+from exporter import USER_AGENT, log
 from exporter.capacity import capacity
 from exporter.config import build, loader
+from exporter.config.asked import Asked
 from exporter.config.budget import allowance_of
+from exporter.config.on_demand import jobs_for_url
 from exporter.config.roster import Roster, shard_of
-from exporter.config.training import followed
 from exporter.config.versions import asking_versions
 from exporter.config.watching import Watcher
 from exporter.config.web_watch import WebFile
-from exporter.contracts import Exchange
+from exporter.contracts import Exchange, Questions
 from exporter.discovery import Discovery
 from exporter.engine import Engine, Limits
 from exporter.engine.findings import Findings
-from exporter.evaluation import Evaluations
-from exporter.ledger import Ledger
+from exporter.garbage import Kept
+from exporter.ledger import Ledger, TargetRecord
 from exporter.metrics.exposition import Exposition
 from exporter.model.job import Job, Kind
+from exporter.model.observation import Observation
 from exporter.model.result import Result
 from exporter.model.state import State, StateChange
 from exporter.model.target import Target
+from exporter.options import Options
 from exporter.pulse import Pulse
-from exporter.rollout.query import answer as gate
 from exporter.sinks import Fanout
 from exporter.supervisor import Supervisor
-from exporter.training.jobs import Training
 from exporter.transport import Transport
+from exporter.transport.thread import available, imported
 from exporter.web.access import Access
-from exporter.web.connection import Runner
 from exporter.web.doors import Doors
 from exporter.web.events import Events
+from exporter.web.listening import listen
 from exporter.web.server import make_app
+
+if TYPE_CHECKING:  # rooms that few configs enter: they are loaded at the door
+    from exporter.evaluation import Evaluations
+    from exporter.training.jobs import Training
 
 logger = logging.getLogger("exporter")
 
-DEFAULT_PORT = 10838
-USER_AGENT = f"model-exporter/{__version__}"
 #: Seconds in which the last records are delivered, though runs took all of the grace.
 _LAST_RECORDS = 0.3
 #: Seconds between the first finding of `auto` and the reconcile that applies all there are.
 _SETTLE = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line decides. Durations in seconds; `shard` is (index from 0, count)."""
-
-    config: tuple[Path, ...] = ()
-    targets: tuple[str, ...] = ()
-    listen: tuple[tuple[str, int], ...] = (("", DEFAULT_PORT),)
-    web_config: Path | None = None
-    reload_interval: float = 10.0
-    shutdown_grace: float = 5.0
-    external_url: str = ""
-    route_prefix: str = ""
-    shard: tuple[int, int] | None = None
-    #: Whether targets are left alone in the maintenance windows of the config.
-    windows: bool = True
-    #: Whether records go to the sinks of the config.
-    sinks: bool = True
-    #: Whether the training logs of the config are followed.
-    training: bool = True
-    #: Which of all jobs are done.
-    wanted: Callable[[Job], bool] = lambda job: True
-    #: Whether targets tell their version too that the config does not ask for it.
-    versions: bool = False
-    #: Watch these targets of the config alone; None: all.
-    only: frozenset[str] | None = None
-
-
-class CannotListen(Exception):
-    """An address of `--listen` is not to be had. The message names it and says why."""
 
 
 class Daemon:
@@ -96,24 +67,22 @@ class Daemon:
         self.unread: list[Target] = []
         self.addresses: list[tuple[str, int]] = []
         self._built = self._load()
+        self._asked = Asked(self._built.file)
         self.ledger = Ledger(self._built.bounds)
-        self.transport = Transport(user_agent=USER_AGENT, kept=capacity().kept)
-        self._evaluations = Evaluations(
-            lambda: self.transport.calls,
-            on_record=lambda one: self._sinks.tell("evaluation", one.job.target, one.at, lambda: one.fields),
-        )
+        self.transport = Transport(user_agent=USER_AGENT)
+        self._evaluations: Evaluations | None = None
         self.engine = Engine(
             ledger=self.ledger,
             open_exchange=self._open_exchange,
-            limits=_limits(self._built),
+            limits=_limits(self._built, self.transport),
             on_change=self._changed,
             on_result=self._finished,
             windows=options.windows,
-            ask_many=self._evaluations.run,
+            ask_many=self._evaluate,
         )
         self.exposition = Exposition(self.ledger)
         self._findings = Findings(build.jobs_for_detection)
-        self._flagged = [job for url in options.targets for job in build.jobs_for_url(url)]
+        self._flagged = [job for url in options.targets for job in jobs_for_url(url)]
         self._roster = Roster(self._built, self._flagged, options.shard, options.only)
         self._discovery = Discovery(
             own=self.ledger.own,
@@ -122,22 +91,18 @@ class Daemon:
         )
         self._events = Events()
         self._sinks = Fanout(self.ledger, lambda: self.transport.calls)
-        self._training = Training(
-            ledger=self.ledger,
-            transport=self.transport,
-            supervise=lambda run: self._supervisor.keep("training", run),
-            mine=lambda name: options.shard is None or shard_of(name, options.shard[1]) == options.shard[0],
-        )
+        self._training: Training | None = None
         self._supervisor = Supervisor(self.ledger.own)
         self._pulse = Pulse()
         self._watcher = Watcher(options.config, options.reload_interval, self.reload)
         self._access = Access(options.route_prefix)
-        self._web_file = WebFile(options.web_config, self._access.take, self._web_reloaded)
+        self._web_file = WebFile(options.web_config, self._access.take, lambda ok: self._reloaded("web config", ok=ok))
         self._refused: set[str] = set()  #: files whose newest content is not in force
         self._reload_lock = asyncio.Lock()
         self._reload_wanted = asyncio.Event()
         self._apply_wanted = asyncio.Event()
         self._stopping = False
+        self._kept = Kept()
         self._runner: web.AppRunner | None = None
 
     # --- life ---------------------------------------------------------------------------------------------------
@@ -148,12 +113,10 @@ class Daemon:
         await self._web_file.read()
         await self._listen()
         self._pulse.start()
-        self._reloaded(ok=True)
-        self._sinks.take(self._built.sinks if self.options.sinks else ())
-        self._training.take(followed(self._built.file.training or ()) if self.options.training else ())
-        self._discover()
+        self._reloaded("config", ok=True)
+        self._take()
         self._apply()
-        _freeze()
+        self._kept.take(len(self.jobs))
         self._supervisor.keep("wheel", self.engine.run)
         self._supervisor.keep("reload", self._reload_when_asked)
         self._supervisor.keep("detection", self._apply_when_asked)
@@ -197,15 +160,7 @@ class Daemon:
             external_url=options.external_url,
             headers=lambda: self._access.headers,
         )
-        self._runner = Runner(application, self._access)
-        await self._runner.setup()
-        for host, port in options.listen:
-            try:
-                await web.TCPSite(self._runner, host or None, port, reuse_address=True).start()
-            except (OSError, OverflowError) as error:
-                await self._runner.cleanup()
-                reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-                raise CannotListen(f"cannot listen on {host or '*'}:{port}: {reason}") from error
+        self._runner = await listen(application, self._access, options.listen)
         self.addresses = [address[:2] for address in self._runner.addresses]
 
     def _doors(self) -> Doors:
@@ -217,9 +172,7 @@ class Daemon:
             reload=lambda: asyncio.shield(asyncio.ensure_future(self.reload())),
             config=lambda: build.dump(self._built),
             on_demand=lambda: self._built.on_demand,
-            jobs_for=lambda url, module, model, probe: build.jobs_for_module(
-                self._built.file, module, url, model, probe
-            ),
+            jobs_for=lambda url, module, model, probe: self._asked.jobs(module, url, model, probe),
             jobs_found=_jobs_found,
             resolve=self._resolve,
             run=self.engine.once,
@@ -228,7 +181,7 @@ class Daemon:
             withdraw=self.engine.pauses.withdraw,
             ask=self.engine.ask,
             events=self._events,
-            gate=lambda asked, records: gate(asked, records, unread=lambda: self.unread, ask=self.engine.ask),
+            gate=self._gate,
         )
 
     # --- config -------------------------------------------------------------------------------------------------
@@ -254,45 +207,68 @@ class Daemon:
             try:
                 loaded = await loader.load_in_child(self.options.config)
                 self._built = await build.build_in_slices(loaded.file)
+                self._asked = Asked(self._built.file)
             except loader.ConfigError as error:
                 self._watcher.known = digest
-                self._reloaded(ok=False)
+                self._reloaded("config", ok=False)
                 problems = [str(problem) for problem in error.problems]
                 for problem in problems:
                     log.event(logger, logging.ERROR, "config not loaded, the old one stays", problem=problem)
                 return told + problems
             _warn(loaded)
+            del loaded  # every target's settings: nothing to keep
             self._watcher.known = digest
-            self.engine.limits = _limits(self._built)
+            self.engine.limits = _limits(self._built, self.transport)
             self.ledger.bounds = self._built.bounds  # of probes that are new; the others go on
             self._roster = Roster(self._built, self._flagged, self.options.shard, self.options.only)
-            self._sinks.take(self._built.sinks if self.options.sinks else ())
-            self._training.take(followed(self._built.file.training or ()) if self.options.training else ())
-            self._discover()
+            self._take()
             await self._roster.prepare(self._discovery)
             self._apply()
-            self._reloaded(ok=True)
-            _freeze()
+            await asyncio.sleep(0)  # what came due meanwhile goes first
+            self._reloaded("config", ok=True)
+            self._kept.take(len(self.jobs))
             log.event(logger, logging.INFO, "config loaded", targets=len(self.ledger.targets))
             return told
 
-    def _reloaded(self, *, ok: bool) -> None:
+    def _reloaded(self, what: str, *, ok: bool) -> None:
+        """The config or the web config was read: is its newest content in force?"""
         own = self.ledger.own
-        own.reloads["success" if ok else "failure"] += 1
-        (self._refused.discard if ok else self._refused.add)("config")
+        (self._refused.discard if ok else self._refused.add)(what)
         own.reload_successful = not self._refused
-        if ok:
-            own.reload_success_at = time.time()
-
-    def _web_reloaded(self, ok: bool) -> None:
-        (self._refused.discard if ok else self._refused.add)("web config")
-        self.ledger.own.reload_successful = not self._refused
+        if what == "config":
+            own.reloads["success" if ok else "failure"] += 1
+            own.reload_success_at = time.time() if ok else own.reload_success_at
 
     # --- jobs ---------------------------------------------------------------------------------------------------
 
-    def _discover(self) -> None:
-        """Look for what this config wants found, and go on with what is looked for already."""
+    def _take(self) -> None:
+        """Open the sinks of this config, follow its logs, look for what it wants found; what did not change goes on."""
+        self._sinks.take(self._built.sinks if self.options.sinks else ())
+        self._follow()
         self._discovery.take(self._roster.discoverers(self._resolve, self.engine.once, self.transport.calls))
+
+    def _follow(self) -> None:
+        """Follow the training logs that this config names, and no others."""
+        named = (self._built.file.training or ()) if self.options.training else ()
+        if self._training is None:
+            if not named:
+                return
+            from exporter.training.jobs import Training
+
+            self._training = Training(
+                ledger=self.ledger,
+                transport=self.transport,
+                supervise=lambda run: self._supervisor.keep("training", run),
+                mine=self._mine,
+            )
+        from exporter.config.training import followed
+
+        self._training.take(followed(named))
+
+    def _mine(self, name: str) -> bool:
+        """Whether what has this name belongs to this shard."""
+        shard = self.options.shard
+        return shard is None or shard_of(name, shard[1]) == shard[0]
 
     def _apply(self) -> None:
         """Hand the engine every job that should exist: start, reload and findings all come through here."""
@@ -310,10 +286,30 @@ class Daemon:
         self._findings.keep(detecting)
         jobs = list(filter(self.options.wanted, jobs))
         self.jobs, self.unread = jobs, list(self._roster.unread(self._discovery))
-        self._evaluations.keep(jobs)
-        for job in self.engine.reconcile(jobs).removed:
+        for name in {name for job in jobs for name in job.needs}:
+            self._supervisor.spawn(available((name,)))  # before the first run that would have to wait for it
+        if self._evaluations is not None:
+            self._evaluations.keep(jobs)
+        removed = self.engine.reconcile(jobs).removed
+        self._kept.replaced += len(removed)
+        for job in removed:
             self.transport.forget(job.key)
         self.ledger.own.targets = {source: len(names) for source, names in sources.items()}
+
+    async def _gate(self, asked: Sequence[tuple[str, str]], records: AsyncIterable[TargetRecord]) -> tuple[int, str]:
+        query = await imported("exporter.rollout.query")
+        answer: tuple[int, str] = await query.answer(asked, records, unread=lambda: self.unread, ask=self.engine.ask)
+        return answer
+
+    async def _evaluate(self, job: Job, questions: Questions) -> Observation:
+        if self._evaluations is None:
+            from exporter.evaluation import Evaluations  # loaded with the config that wants it
+
+            self._evaluations = Evaluations(
+                lambda: self.transport.calls,
+                on_record=lambda one: self._sinks.tell("evaluation", one.job.target, one.at, lambda: one.fields),
+            )
+        return await self._evaluations.run(job, questions)
 
     def _finished(self, result: Result) -> None:
         """Every run ends up here: what `auto` found, and whether it still holds."""
@@ -388,18 +384,14 @@ def _jobs_found(result: Result) -> list[Job]:
     return build.jobs_for_detection(result.job, found) if found else []
 
 
-def _limits(built: build.Built) -> Limits:
-    limits, room = built.limits, capacity().probes
-    if room < limits.concurrency:
+def _limits(built: build.Built, transport: Transport) -> Limits:
+    """As the config wants them and the process allows; `transport` hears what it may keep."""
+    limits = built.limits
+    room = capacity(limits.concurrency)
+    transport.keep(room.kept)
+    if room.probes < limits.concurrency:
         log.event(
             logger, logging.INFO, "fewer probes at once than limits.concurrency: no more descriptors or memory",
-            configured=limits.concurrency, used=room,
+            configured=limits.concurrency, used=room.probes,
         )  # fmt: skip
-    return Limits(min(limits.concurrency, room), limits.per_host, allowance_of(limits.budget))
-
-
-def _freeze() -> None:
-    """Collect once now, and keep what is left out of later collections: they would stall the loop."""
-    gc.unfreeze()  # what was kept the last time may be garbage by now, with no other who collects it
-    gc.collect()
-    gc.freeze()
+    return Limits(room.probes, limits.per_host, allowance_of(limits.budget))

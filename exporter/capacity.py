@@ -22,26 +22,33 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _OF_THIS = Path("/proc/self/cgroup")
 
 
+#: Descriptors of a probe in flight at most: over gRPC its connection, and both ends of the socket that leads to it.
+PER_PROBE_FILES = 3
+
+
 class Capacity(NamedTuple):
-    """How many at once: `probes` in flight, `kept` connections between runs."""
+    """How many at once: `probes` in flight, and descriptors of connections `kept` between runs."""
 
     probes: int
     kept: int
 
 
-def capacity() -> Capacity:
-    """By the limits that are in force now."""
-    return shared_out(resource.getrlimit(resource.RLIMIT_NOFILE)[0], memory_limit())
+def capacity(wanted: int) -> Capacity:
+    """By the limits that are in force now; `wanted` probes in flight are enough."""
+    return shared_out(resource.getrlimit(resource.RLIMIT_NOFILE)[0], memory_limit(), wanted)
 
 
-def shared_out(files: int, memory: int | None) -> Capacity:
-    """A quarter of the descriptors is for clients of our own pages, which see to that themselves."""
+def shared_out(files: int, memory: int | None, wanted: int) -> Capacity:
+    """A quarter of the descriptors is for clients of our own pages, which see to that themselves. A third of the others
+    is for connections that are kept, as is all that the probes have no use for.
+    """
     left = max(3, files - files // 4 - RESERVED)
-    kept = left // 3
-    probes = left - kept
+    third = left // 3
+    probes = min(wanted, left - third)
     if memory is not None:
         probes = min(probes, memory // 2 // PER_PROBE)
-    return Capacity(max(1, probes), kept)
+    probes = max(1, probes)
+    return Capacity(probes, max(third, left - probes * PER_PROBE_FILES))
 
 
 def raise_files() -> None:

@@ -1,4 +1,4 @@
-"""The doors between rooms: what a protocol gets, and what a protocol is."""
+"""The doors between rooms: what a protocol gets and is, what finds targets, and where records go."""
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -47,6 +47,11 @@ class Headers:
         """All headers in order, names in lower case."""
         return self._items
 
+    @property
+    def media_type(self) -> str:
+        """What the body is: the content type in lower case without parameters, `""` where none is told."""
+        return self.get("content-type").partition(";")[0].strip().lower()
+
 
 @frozen
 class Response:
@@ -59,11 +64,6 @@ class Response:
     body: bytes
     ended: float
     url: str = ""
-
-    @property
-    def content_type(self) -> str:
-        """The media type in lower case without parameters."""
-        return self.headers.get("content-type").partition(";")[0].strip().lower()
 
 
 class Expired(Exception):
@@ -168,11 +168,22 @@ class Exchange(Protocol):
     def measured(self) -> Measurement:
         """What was measured so far, summed over this attempt's requests; also after a failure."""
 
-    def redact(self, text: str) -> str:
-        """`text` without the credentials this exchange sent: a server may echo them anywhere in its answer."""
+    def redact(self, text: str, *, asked: bool = False) -> str:
+        """`text` without the credentials this exchange sent: a server may echo them anywhere in its answer. `asked`:
+        without the texts of the last request either, such as a prompt.
+        """
+
+    def told(self, began: float) -> str:
+        """What was said on the wire since the stamp `began`, in lines for people: bounded, without credentials, prompts
+        and what the model said. For an attempt that failed; also after `close`.
+        """
 
     async def close(self) -> None:
         """Give up whatever is still open. Safe to call twice."""
+
+
+#: What is wrong with settings: the path of the key, `()` for the block itself, and a message.
+Problem = tuple[tuple[str | int, ...], str]
 
 
 class ModelProtocol(Protocol):
@@ -217,6 +228,9 @@ class ModelProtocol(Protocol):
         of `options`. Unless `wake`, a canary raises `Asleep` instead of waking a model that is not loaded.
         """
 
+    def imports(self) -> tuple[str, ...]:
+        """Modules that take a while to import, and that its questions need: a run's time begins when they are there."""
+
     async def load(self, exchange: Exchange) -> Load | None:
         """The server's load now; None where its answer does not tell. Raises `Failure`."""
 
@@ -232,8 +246,8 @@ class ModelProtocol(Protocol):
     def within(self) -> Within | None:
         """How soon the answer must be there; None where any time will do."""
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
-        """What is still missing or contradictory once target, module and defaults are merged: (field path, message)."""
+    def problems(self, kind: Kind) -> Sequence[Problem]:
+        """What is still missing or contradictory once target, module and defaults are merged."""
 
 
 class Questions(Protocol):
@@ -313,6 +327,10 @@ class Record:
     status: str = ""
     state: State | None = None
     source: Any = None
+
+
+class CannotListen(Exception):
+    """An address of `--listen` is not to be had. The message names it and says why."""
 
 
 class Refused(Exception):

@@ -9,9 +9,10 @@ import os
 import select
 import sys
 import time
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, get_args
 
 Format = Literal["logfmt", "json"]
+FORMATS: tuple[Format, ...] = get_args(Format)
 LEVELS = ("debug", "info", "warning", "error")
 
 #: Seconds a line waits for a reader that is behind; once one was lost, the next do not wait.

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from exporter import protocols
-from exporter.app import USER_AGENT, Daemon, Options
-from exporter.config import build
+from exporter import USER_AGENT, protocols
+from exporter.app import Daemon
+from exporter.config import on_demand
 from exporter.config.loader import ConfigError
 from exporter.contracts import AskMany
 from exporter.engine import Engine, Limits
@@ -19,9 +19,10 @@ from exporter.ledger import Ledger
 from exporter.model.job import Job, Kind
 from exporter.model.observation import Detection, Observation, Proposal
 from exporter.model.result import Result
+from exporter.options import Options
 from exporter.rollout.wait import GateVerdict, Pace, Tally, Terms
+from exporter.slices import unhurried
 from exporter.transport import Transport
-from exporter.web.slices import unhurried
 
 #: Seconds between two looks of `wait`.
 _LOOK = 0.2
@@ -52,7 +53,7 @@ async def probe(
     detection: Detection | None = None
     async with _asking() as engine:
         if protocol == "auto":
-            asked = [await engine.once(job) for job in build.jobs_for_url(url, model=model)]
+            asked = [await engine.once(job) for job in on_demand.jobs_for_url(url, model=model)]
             detection = asked[0].observation.detected
             if detection is None:
                 return ProbeReport(None, asked)
@@ -63,7 +64,7 @@ async def probe(
             names = [*map(str, default), "stream"]
         elif names is None and detection is not None:
             names = list(detection.probes)
-        jobs = build.jobs_for_url(url, protocol=protocol, model=model, probes=names, settings=settings)
+        jobs = on_demand.jobs_for_url(url, protocol=protocol, model=model, probes=names, settings=settings)
         return ProbeReport(detection, list(await asyncio.gather(*(engine.once(job) for job in jobs))))
 
 
@@ -84,7 +85,7 @@ async def propose(url: str, protocol: str, model: str = "") -> Proposal | None:
         return None
     try:
         settings = {"probes": {proposal.kind: dict(proposal.settings)}}
-        build.jobs_for_url(url, protocol=protocol, model=model, probes=[proposal.kind], settings=settings)
+        on_demand.jobs_for_url(url, protocol=protocol, model=model, probes=[proposal.kind], settings=settings)
     except ConfigError:  # what the server says of itself cannot be asked for
         return None
     return proposal
@@ -92,7 +93,7 @@ async def propose(url: str, protocol: str, model: str = "") -> Proposal | None:
 
 async def _question(url: str, protocol: str, kind: Kind, model: str = "") -> Observation | None:
     """What a question that no config can name brought; None where the protocol does not offer it."""
-    job = build.job_for_question(url, protocol, kind, model)
+    job = on_demand.job_for_question(url, protocol, kind, model)
     if job is None:
         return None
     async with _asking() as engine:

@@ -8,8 +8,9 @@ import signal
 from collections.abc import Callable
 
 from exporter import __version__, log
-from exporter.app import Daemon, Options
+from exporter.app import Daemon
 from exporter.capacity import raise_files
+from exporter.options import Options
 
 logger = logging.getLogger("exporter")
 

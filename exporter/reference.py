@@ -18,7 +18,7 @@ from exporter.config.schema import schema
 from exporter.generate import RULES
 from exporter.generate.page import alerts_page
 from exporter.generate.values import values_schema
-from exporter.metrics import catalog
+from exporter.metrics.page import metrics_page
 from exporter.sinks import shape
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +48,7 @@ GENERATORS: Sequence[tuple[str, Callable[[], str]]] = (
     ("docs/reference/config.md", config_page),
     ("docs/reference/example.yaml", lambda: EXAMPLE),
     ("docs/reference/record.schema.json", _record_schema),
-    ("docs/reference/metrics.md", catalog.reference),
+    ("docs/reference/metrics.md", metrics_page),
     ("docs/reference/alerts.md", lambda: alerts_page(map(_rules, RULES))),
     *((f"exporter/generate/rules/{name}", partial(_rules, name)) for name in RULES),
     *((f"{CHART}/files/rules/{name}", partial(_rules, name)) for name in RULES),

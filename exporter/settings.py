@@ -48,7 +48,7 @@ def shown(value: Any) -> str:
 
 
 def problem(kind: str, message: str, **values: Any) -> PydanticCustomError:
-    """An error whose message is shown as it is. `{name}` in it is filled with `shown(value)`."""
+    """An error whose message is shown as it is. `{name}` in it is filled with `shown(value)`, other braces stay."""
     return PydanticCustomError(kind, message, {name: shown(value) for name, value in values.items()})
 
 

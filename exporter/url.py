@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+from exporter.model.endpoint import bracketed
 from exporter.settings import problem
 
 Scheme = Literal["http", "https", "grpc", "grpcs", "tcp", "unix"]
@@ -19,7 +20,9 @@ MAX_URL = 2048
 
 
 class Address(NamedTuple):
-    """A checked url: `host` without brackets, `port` always set (0 for unix), `path` without a trailing slash."""
+    """A checked url: `host` without brackets, `port` always set (0 for unix), `path` without a trailing slash. An
+    `Endpoint` begins with the same fields.
+    """
 
     scheme: Scheme
     host: str
@@ -32,8 +35,7 @@ class Address(NamedTuple):
         """`host:port[/path]`, the default name of a target."""
         if self.scheme == "unix":
             return f"unix:{self.host}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}{self.path}"
+        return f"{bracketed(self.host)}:{self.port}{self.path}"
 
     @property
     def shown(self) -> str:
@@ -42,6 +44,12 @@ class Address(NamedTuple):
             return f"unix://{self.host}"
         query = "?<hidden>" if self.query else ""
         return f"{self.scheme}://{self.name}{query}"
+
+
+def without_query(url: str) -> str:
+    """A url for people, its query hidden."""
+    bare, query, _ = url.partition("?")
+    return f"{bare}?<hidden>" if query else bare
 
 
 def parse(value: Any) -> Address:

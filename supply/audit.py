@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 FOUND, BLIND = 1, 2
+#: What to do about it, where nobody could be asked.
+HINT = "Advisories are asked of pypi.org; a mirror that pip may use has none. Run it where pypi.org can be reached."
 
 
 def read(report: Any) -> tuple[int, list[str]]:
@@ -53,6 +55,8 @@ def ask(pins: Path, program: Sequence[str] = (sys.executable, "-m", "pip_audit")
 
 def main() -> int:
     code, lines = ask(Path(sys.argv[1]))
+    if code == BLIND:
+        lines.append(HINT)
     print("\n".join(lines), file=sys.stderr if code else sys.stdout)
     return code
 

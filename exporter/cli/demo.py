@@ -53,9 +53,10 @@ def command(duration: float | None) -> None:
 async def _play(duration: float | None) -> None:
     import yaml
 
-    from exporter import app
+    from exporter.app import Daemon
     from exporter.demo.scenes import config
     from exporter.demo.stage import Stage
+    from exporter.options import DEFAULT_PORT, Options
 
     stop = asyncio.Event()
     for number_ in (signal.SIGINT, signal.SIGTERM):
@@ -65,8 +66,8 @@ async def _play(duration: float | None) -> None:
         with tempfile.TemporaryDirectory(prefix="model-exporter-demo-") as folder:
             path = Path(folder, "demo.yml")
             await asyncio.to_thread(path.write_text, yaml.safe_dump(config(stage.urls), sort_keys=False))
-            listen = ("127.0.0.1", _port(app.DEFAULT_PORT))
-            daemon = app.Daemon(app.Options(config=(path,), listen=(listen,), reload_interval=0.0, shutdown_grace=0.0))
+            listen = ("127.0.0.1", _port(DEFAULT_PORT))
+            daemon = Daemon(Options(config=(path,), listen=(listen,), reload_interval=0.0, shutdown_grace=0.0))
             try:
                 await daemon.start()
                 stage.start()

@@ -213,12 +213,13 @@ class _Command:
         async def gate(
             there: "Sequence[Seat]", timeout: float, on_update: "Callable[[GateVerdict], None]"
         ) -> "GateVerdict":
-            from exporter import app, once
+            from exporter import once
+            from exporter.options import Options
             from exporter.rollout.wait import Terms
 
             names = [site.target.name for site in seats.sites(name)]
             version = seats.wanted.version if all(seat.way.tells_version for seat in there) else ""
-            options = app.Options(config=tuple(self.config), only=frozenset(names))
+            options = Options(config=tuple(self.config), only=frozenset(names))
             terms = Terms(tuple(("target", each) for each in names), version=version)
             return await once.wait(options, terms, timeout, on_update)
 
@@ -226,7 +227,7 @@ class _Command:
 
     @asynccontextmanager
     async def _seats(self, wanted: Any) -> "AsyncIterator[Seats]":
-        from exporter.app import USER_AGENT
+        from exporter import USER_AGENT
         from exporter.rollout.caller import Identity
         from exporter.rollout.seats import Seats
         from exporter.transport import Transport

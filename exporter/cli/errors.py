@@ -18,8 +18,8 @@ def told(config: Sequence[Path] = ()) -> Iterator[None]:
 
     `config` holds the files that were read; what is wrong elsewhere stands in a url or an option, and has no line.
     """
-    from exporter.app import CannotListen
     from exporter.config.problems import ConfigError
+    from exporter.contracts import CannotListen
 
     files = {str(path) for path in config}
     try:

@@ -84,14 +84,14 @@ def command(
 def _run(job: "Job", limits: "Limits") -> "tuple[Result, Record]":
     """The run. Ends the program where there is nothing to tell of one."""
     from exporter import once
-    from exporter.cli.evaluation_report import bar
+    from exporter.cli.evaluation_report import running
     from exporter.evaluation import BadDataset
 
     with sheet(sys.stderr).live(transient=True) as live:
 
         def show(progress: "Progress") -> None:
             if live is not None:
-                live.text(bar(progress))
+                live.text(running(progress))
 
         try:
             report = asyncio.run(once.evaluate(job, limits, on_progress=show))

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from exporter.cli.sheet import Sheet, Table
-from exporter.cli.words import ADVICE, clean, seconds
+from exporter.cli.words import ADVICE, bar, clean, seconds
 from exporter.model.failure import Status
 from exporter.model.score import Outcome
 
@@ -13,17 +13,14 @@ if TYPE_CHECKING:
 
 #: Examples in the table: the first that are not right.
 _SHOWN = 20
-#: Characters of the progress bar.
-_WIDTH = 30
 
 
-def bar(progress: "Progress") -> str:
+def running(progress: "Progress") -> str:
     """How far a run has come, on one line."""
     outcomes, of = progress.outcomes, progress.examples
     done = of - outcomes[Outcome.NOT_ASKED]
-    filled = _WIDTH * done // of
     wrong = [f"{outcomes[one]} {one}" for one in (Outcome.FAILED, Outcome.UNREADABLE) if outcomes[one]]
-    return ", ".join([f"[{'#' * filled}{'.' * (_WIDTH - filled)}] {done} of {of}", *wrong])
+    return ", ".join([f"{bar(done / of)} {done} of {of}", *wrong])
 
 
 def tell(out: Sheet, record: "Record", result: "Result") -> None:

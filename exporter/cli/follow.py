@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import click
+from click.shell_completion import CompletionItem
 
-from exporter import __version__
+from exporter import USER_AGENT
 from exporter.cli import options
 from exporter.cli.command import Command
 from exporter.cli.sheet import Sheet, sheet
@@ -44,6 +45,12 @@ class _Follow(Command):
         return ["[OPTIONS]", "SOURCE | -- COMMAND..."]
 
 
+def _presets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from exporter.training.presets import PRESETS
+
+    return [CompletionItem(name) for name in PRESETS if name.startswith(incomplete)]
+
+
 @click.command(
     "follow",
     cls=_Follow,
@@ -56,9 +63,10 @@ class _Follow(Command):
         "model-exporter follow mlflow://127.0.0.1:5000/0123456789abcdef0123456789abcdef",
     ),
 )
-@click.argument("source", required=False)
+@click.argument("source", required=False, shell_complete=options.files)
 @options.option(
-    "--preset", metavar="P", help="What prints the lines: huggingface, json, keras, lightgbm, lightning, plain or "
+    "--preset", metavar="P", shell_complete=_presets,
+    help="What prints the lines: huggingface, json, keras, lightgbm, lightning, plain or "
     "xgboost. Default: plain.",
 )  # fmt: skip
 @options.option(
@@ -171,7 +179,7 @@ async def _follow(job: "Job", out: Sheet, *, quiet: bool) -> "tuple[TrainingReco
     from exporter.transport import Transport
 
     record = TrainingRecord(job.name, job.rules, time.time())
-    transport = Transport(user_agent=f"model-exporter/{__version__}")
+    transport = Transport(user_agent=USER_AGENT)
     shown = sheet(sys.stderr) if quiet else out
     with shown.live(transient=quiet) as live:
         view = View(record, job.source.shown, shown, live, every=_EVERY)

@@ -6,14 +6,12 @@ from collections import deque
 from typing import Any
 
 from exporter.cli.sheet import Live, Sheet, Table
-from exporter.cli.words import clean, count, number, seconds
+from exporter.cli.words import bar, clean, count, number, seconds
 from exporter.ledger.training import TrainingRecord
 from exporter.model.training import Outcome, Reading
 
 #: Values of a name that its curve shows, and the characters it is drawn with.
 _RECENT, _LEVELS = 32, "▁▂▃▄▅▆▇█"
-#: Characters of the progress bar.
-_BAR = 30
 #: Seconds over which a rate is taken.
 _WINDOW = 10.0
 #: Names that are shown at most.
@@ -94,8 +92,7 @@ class View:
         record = self._record
         first = clean(self._source, 60)
         if record.progress is not None:
-            done = round(record.progress * _BAR)
-            first += f"  {'█' * done}{'░' * (_BAR - done)}"
+            first += f"  {bar(record.progress)}"
         lines = ["  ".join((first, *self._places()))]
         about = [seconds(now - self._began) or "0 s", f"{self._rate.value:.3g} lines/s"]
         if record.skipped_lines:

@@ -30,7 +30,7 @@ def command() -> None:
     examples=(
         "model-exporter generate dashboard",
         "model-exporter generate dashboard fleet > fleet.json",
-        "model-exporter generate dashboard --directory /var/lib/grafana/dashboards",
+        "model-exporter generate dashboard --directory .",
     ),
 )
 @click.argument("name", required=False, type=click.Choice(DASHBOARDS), metavar="[NAME]")
@@ -53,7 +53,7 @@ def dashboard(name: str | None, directory: Path | None) -> None:
             try:
                 path.write_text(generate.dashboard(each), "utf-8")
             except OSError as error:
-                raise click.ClickException(f"{path}: {error.strerror}") from None
+                raise click.ClickException(f"{path} cannot be written: {error.strerror}") from None
             click.echo(str(path))
     elif name:
         click.echo(generate.dashboard(name), nl=False)

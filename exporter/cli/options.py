@@ -30,7 +30,7 @@ class Duration(click.ParamType[float]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """See the class."""
-        from exporter.settings import parse_duration
+        from exporter.settings import MAX_DURATION, parse_duration
 
         if isinstance(value, int | float):
             return float(value)
@@ -40,6 +40,8 @@ class Duration(click.ParamType[float]):
             self.fail(f"{value!r} is not a duration; allowed: such as 500ms, 15s or 1m30s.", param, ctx)
         if seconds <= 0 and not self.zero:
             self.fail(f"{value!r} is no time at all; allowed: a duration above 0, such as 15s.", param, ctx)
+        if seconds > MAX_DURATION:
+            self.fail(f"{value!r} is above the maximum of 366d.", param, ctx)
         return seconds
 
 
@@ -136,6 +138,11 @@ class RoutePrefix(click.ParamType[str]):
             self.fail(f"{value!r} is not a path; allowed: such as /models.", param, ctx)
         bare = value.strip("/")
         return f"/{bare}" if bare else ""
+
+
+def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Completes the names of files, for arguments that may be something else too."""
+    return [CompletionItem(incomplete, type="file")]
 
 
 def config(**attributes: Any) -> Callable[[Any], Any]:

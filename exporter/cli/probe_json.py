@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from exporter.model import plain
 from exporter.model.failure import Status
 from exporter.model.result import Result
 
@@ -88,7 +89,6 @@ def _probe(name: str, results: Sequence[Result]) -> dict[str, Any]:
 
 def _run(result: Result) -> dict[str, Any]:
     measured, seen = result.measurement, result.observation
-    stream, tokens = seen.stream, seen.tokens
     return {
         "at": result.at,
         "status": result.outcome,
@@ -105,23 +105,7 @@ def _run(result: Result) -> dict[str, Any]:
         "trace_id": result.trace_id,
         "suspect": result.suspect,
         "answer": seen.answer,
-        "stream": {
-            "outcome": str(stream.outcome),
-            "ttft_seconds": {str(channel): value for channel, value in stream.ttft.items()},
-            "max_gap_seconds": stream.max_gap,
-            "token_events": stream.token_events,
-            "time_per_output_token_seconds": stream.time_per_output_token,
-            "output_tokens_per_second": stream.output_tokens_per_second,
-        }
-        if stream
-        else None,
+        "stream": plain.stream(seen.stream),
         "server_seconds": {str(part): took for part, took in seen.server_seconds.items()},
-        "tokens": {
-            "input": tokens.input,
-            "output": tokens.output,
-            "reasoning": tokens.reasoning,
-            "cached": tokens.cached,
-        }
-        if tokens
-        else None,
+        "tokens": plain.tokens(seen.tokens),
     }

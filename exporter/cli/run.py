@@ -1,11 +1,13 @@
 """`model-exporter run`: the exporter itself."""
 
+import os
+import ssl
 import sys
 from pathlib import Path
 
 import click
 
-from exporter import log
+from exporter import garbage, log
 from exporter.cli import errors, options
 from exporter.cli.command import Command
 
@@ -84,7 +86,7 @@ _ALIASES = {
 )
 @options.option(
     "--log-format",
-    type=click.Choice(("logfmt", "json")),
+    type=click.Choice(log.FORMATS),
     default="logfmt",
     show_default=True,
     help="How log lines are written; they go to standard error.",
@@ -113,9 +115,12 @@ def command(
             "`model-exporter init URL` writes a config, `model-exporter demo` needs neither."
         )
     log.configure(log_level, log_format)
-    from exporter import app, process
+    with garbage.rarely():
+        _load_aiohttp()
+        from exporter import process
+    from exporter.options import Options
 
-    chosen = app.Options(
+    chosen = Options(
         config=config,
         targets=target,
         listen=listen,
@@ -128,3 +133,18 @@ def command(
     )
     with errors.told((*config, web_config) if web_config else config):
         sys.exit(process.run_blocking(chosen))
+
+
+def _load_aiohttp() -> None:
+    """Loading it reads the certificates of all the system's authorities, for calls that bring no TLS of their own: two
+    MiB, and a good part of the start. Every call of ours brings its own, so there are none to be read that while.
+    """
+    variable = ssl.get_default_verify_paths().openssl_cafile_env
+    given = os.environ.get(variable)
+    os.environ[variable] = os.devnull
+    try:
+        import aiohttp  # noqa: F401
+    finally:
+        del os.environ[variable]
+        if given is not None:
+            os.environ[variable] = given

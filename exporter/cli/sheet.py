@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TextIO
+from typing import Protocol, TextIO
 
 Row = Sequence[str]
 
@@ -99,8 +99,3 @@ def sheet(file: TextIO | None = None) -> Sheet:
             return Plain(file)
         return Terminal(file)
     return Plain(file)
-
-
-def is_terminal(file: Any) -> bool:
-    """Whether someone is looking."""
-    return bool(file.isatty())

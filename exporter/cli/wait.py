@@ -14,6 +14,7 @@ from exporter.cli import errors, options
 from exporter.cli.command import Command
 from exporter.cli.sheet import Live, Table, sheet
 from exporter.cli.words import clean, count, seconds
+from exporter.model.target import MAX_ADDRESSES
 
 if TYPE_CHECKING:
     from exporter.rollout.wait import GateVerdict, Standing
@@ -64,7 +65,7 @@ _SHOWN = 15
 )
 @options.option(
     "--min-addresses",
-    type=click.IntRange(1, 64),
+    type=click.IntRange(1, MAX_ADDRESSES),
     default=1,
     metavar="N",
     help="How many addresses each target must be found at, all of them good.",
@@ -100,7 +101,8 @@ def command(
     had N healthy runs in a row that began after this command did. What happened before proves nothing. Runs that are
     missing are pulled forward.
     """
-    from exporter import app, log, once
+    from exporter import log, once
+    from exporter.options import Options
     from exporter.rollout.wait import Terms
 
     terms = Terms(select=select, **wanted)
@@ -109,7 +111,7 @@ def command(
     began = time.monotonic()
     with errors.told(config), watched.live(transient=True) as live:
         verdict = asyncio.run(
-            once.wait(app.Options(config=config), terms, timeout=timeout, on_update=_progress(live, began, timeout))
+            once.wait(Options(config=config), terms, timeout=timeout, on_update=_progress(live, began, timeout))
         )
     if verdict.problem:
         raise click.UsageError(verdict.problem if verdict.standings else _nothing(config, select))

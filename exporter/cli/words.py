@@ -37,7 +37,7 @@ ADVICE: Mapping[Reason, str] = MappingProxyType(
         Reason.INCOMPLETE: "the stream ended without its promised end",
         Reason.ERROR_EVENT: "an error came inside a 200: look at the server's log",
         Reason.EXPECTATION: "it answered, and the answer is not what was expected",
-        Reason.INCONCLUSIVE: "too few examples were answered to say anything: look at the data set and at the server",
+        Reason.INCONCLUSIVE: "too few answers to say anything, or the exporter was not ready: see the message above",
         Reason.INTERNAL: "an extra that is not installed, or a bug of ours: please report that with the message above",
     }
 )
@@ -68,6 +68,12 @@ def number(value: float | None) -> str:
 def count(many: int, what: str, several: str = "") -> str:
     """`1 target`, `2 targets`; `several` is the plural where that is another."""
     return f"{many} {what}" if many == 1 else f"{many} {several or what + 's'}"
+
+
+def bar(share: float, width: int = 30) -> str:
+    """A share, 0 to 1, as a bar of so many characters."""
+    done = round(share * width)
+    return "█" * done + "░" * (width - done)
 
 
 def clean(text: str, limit: int = 240) -> str:

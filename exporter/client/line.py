@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 from random import getrandbits
 from typing import Any
 
-from exporter import __version__
+from exporter import USER_AGENT
 from exporter.engine.attempt import attempt, settled
 from exporter.engine.attempts import wait_before_next
 from exporter.engine.lateness import in_time
@@ -21,6 +21,7 @@ from exporter.model.stream import TokenEvent
 from exporter.transport import Transport
 from exporter.transport.alarm import Timers
 from exporter.transport.http import HttpExchange
+from exporter.transport.thread import available
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class Question:
 
     ask: Ask
     within: Within | None = None
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Line:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._transport = Transport(user_agent=f"model-exporter/{__version__}")
+        self._transport = Transport(user_agent=USER_AGENT)
         self._timers = Timers()
         self._memory: dict[str, Any] = {}
         self._free: list[int] = []
@@ -63,6 +65,7 @@ class Line:
         No wait is longer than `retry.max_backoff`, whatever Retry-After says. Once `hear` was told a token there is no
         further attempt: it would begin the answer anew.
         """
+        await available(question.needs)
         trace_id = f"{getrandbits(128) or 1:032x}"
         heard = False
 

@@ -68,11 +68,7 @@ class ModelClient:
     ) -> None:
         address = _address(url)
         self._endpoint = Endpoint(
-            scheme=address.scheme,
-            host=address.host,
-            port=address.port,
-            path=address.path,
-            query=address.query,
+            *address,
             auth=_auth(auth),
             headers=tuple(read(Headers, dict(headers or {}), "headers").items()),
             tls=tls or Tls(),

@@ -63,7 +63,7 @@ class Server:
         problems = [f"{_written(path)}: {message}" for path, message in instance.problems(kind)]
         if problems:
             raise ValueError(f"{self.protocol} {kind}: {'; '.join(problems)}")
-        return Question(getattr(instance, kind.value), instance.within())
+        return Question(getattr(instance, kind.value), instance.within(), instance.imports())
 
 
 def read(kind: Any, value: Any, what: str) -> Any:

@@ -1,23 +1,18 @@
 """Settings to targets and jobs: the only place where a job is made."""
 
-import asyncio
 import hashlib
 import pickle
-import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from exporter import protocols
-from exporter.config import evaluation, hosts, loader
 from exporter.config.dump import dump as config_dump
 from exporter.config.merge import AUTO, Merged, MergedProbe, Merger, name_of
-from exporter.config.models import File, OnDemand
-from exporter.config.models import Limits as Limits
+from exporter.config.models import File, Limits, OnDemand
 from exporter.config.own_keys import OwnKeys, Validated, digest, load
 from exporter.config.replicas import Place, Replicas, at
-from exporter.config.sinks import specs
 from exporter.contracts import ModelProtocol
 from exporter.ledger import Bounds, Form
 from exporter.model.cost import ONE_REQUEST
@@ -27,9 +22,8 @@ from exporter.model.observation import Detection, Observation
 from exporter.model.target import Target
 from exporter.settings import Settings
 from exporter.sinks.spec import Spec
+from exporter.slices import unhurried
 
-#: Seconds of work in slices before the loop goes on.
-SLICE = 0.002
 #: Targets built at a time; ten take about a millisecond.
 _BATCH = 10
 #: Targets packed at a time.
@@ -53,10 +47,6 @@ class Built:
     packed: tuple[bytes, ...] = field(repr=False)
 
 
-class CredentialsDenied(PermissionError):
-    """`/probe` asked for a module's credentials to go to a host that nothing allows. The message names the key."""
-
-
 def build(file: File) -> Built:
     """Every job of a file that `loader.load` gave back."""
     batches = list(_batches(file))
@@ -64,15 +54,8 @@ def build(file: File) -> Built:
 
 
 async def build_in_slices(file: File) -> Built:
-    """As `build`, on a running loop that must not stall: it works for two milliseconds at a time."""
-    batches = []
-    until = time.perf_counter() + SLICE
-    for batch in _batches(file):
-        batches.append(batch)
-        if time.perf_counter() >= until:
-            await asyncio.sleep(0)
-            until = time.perf_counter() + SLICE
-    return _built(file, batches)
+    """As `build`, on a running loop that must not stall."""
+    return _built(file, [batch async for batch in unhurried(_batches(file))])
 
 
 def dump(built: Built) -> str:
@@ -80,69 +63,6 @@ def dump(built: Built) -> str:
     # What is unpickled was pickled by _batches.
     targets = [target for pack in built.packed for target in pickle.loads(zlib.decompress(pack))]  # noqa: S301
     return config_dump(built.file.model_copy(update={"targets": targets}))
-
-
-def jobs_for_url(
-    url: str,
-    protocol: str = AUTO,
-    model: str = "",
-    probes: Sequence[str] | None = None,
-    settings: Mapping[str, Any] | None = None,
-) -> list[Job]:
-    """Jobs of one target that no file names. `probes` are names of kinds, None for the protocol's default ones;
-    `settings` holds any further keys of a target, as the config file has them. Raises ConfigError.
-    """
-    target: dict[str, Any] = {**(settings or {}), "url": url}
-    if protocol != AUTO:
-        target["protocol"] = protocol
-    if model:
-        target["model"] = model
-    if probes is not None:
-        given = target.get("probes") or {}
-        target["probes"] = {name: given.get(name, {}) for name in probes}
-    file = loader.load_values({"targets": [target]}, name=_shown(url)).file
-    return build(file).jobs
-
-
-def job_for_question(url: str, protocol: str, kind: Kind, model: str = "") -> Job | None:
-    """The job of an internal kind (catalogue, propose) about a target that no file names; None where the protocol does
-    not offer it, or cannot with what is given. Raises ConfigError.
-    """
-    if kind not in load(protocol).kinds:
-        return None
-    target: dict[str, Any] = {"url": url, "protocol": protocol, "probes": {}, **({"model": model} if model else {})}
-    file = loader.load_values({"targets": [target]}, name=_shown(url)).file
-    merger = Merger(file)
-    only = (file.targets or [])[0]
-    maker = _Maker(merger.merge(only), OwnKeys(file.folder), merger)
-    probe = replace(merger.probe(kind.value), kind=kind)
-    return None if maker.lacks(probe) else maker.jobs([probe])[0]
-
-
-def jobs_for_module(file: File, module: str, url: str, model: str = "", probe: str = "") -> list[Job]:
-    """The jobs of one `/probe` request: all probes of a module, or the one named, against a url.
-
-    Raises LookupError for a module or probe that does not exist, ValueError for a url that cannot be used, and
-    `CredentialsDenied` where the module has credentials that may not go there. Messages hold no secret.
-    """
-    if module and module not in file.modules:
-        known = ", ".join(sorted(file.modules)) or "none is configured"
-        raise LookupError(f"unknown module {module[:100]!r}; known: {known}")
-    try:
-        jobs = jobs_of_values(
-            file, {"url": url, **({"module": module} if module else {}), **({"model": model} if model else {})}
-        )
-    except loader.ConfigError as error:
-        raise ValueError("; ".join(f"{problem.path}: {problem.message}" for problem in error.problems)) from None
-    jobs = [job for job in jobs if job.evaluation is None]  # hours, and no answer to a scrape
-    _check_credentials(file, module, jobs)
-    if not probe:
-        return jobs
-    chosen = [job for job in jobs if job.probe == probe]
-    if not chosen:
-        known = ", ".join(job.probe for job in jobs)
-        raise LookupError(f"unknown probe {probe[:100]!r}; known: {known}")
-    return chosen
 
 
 def jobs_for_detection(job: Job, found: Detection) -> list[Job]:
@@ -199,9 +119,10 @@ def job_of(merged: Merged, probe: MergedProbe, own_keys: OwnKeys, merger: Merger
     return job
 
 
-def jobs_of_values(file: File, target: Mapping[str, Any]) -> list[Job]:
-    """Jobs of one target, given as the config file would have it, under the defaults and modules of a file."""
-    return build(loader.with_target(file, target)).jobs
+def job_if_possible(merged: Merged, probe: MergedProbe, own_keys: OwnKeys, merger: Merger) -> Job | None:
+    """As `job_of`; None where it cannot be asked with what is given."""
+    maker = _Maker(merged, own_keys, merger)
+    return None if maker.lacks(probe) else maker.jobs([probe])[0]
 
 
 def _batches(file: File) -> Iterator[tuple[list[Job], bytes]]:
@@ -225,9 +146,17 @@ def _built(file: File, batches: Sequence[tuple[list[Job], bytes]]) -> Built:
         on_demand=file.on_demand,
         file=file.without_targets(),
         replicas={name_of(target): target.replicas for target in file.targets or () if target.replicas is not None},
-        sinks=specs(file.sinks),
+        sinks=_sinks(file),
         packed=tuple(pack for _, pack in batches if pack),
     )
+
+
+def _sinks(file: File) -> tuple[Spec, ...]:
+    if not file.sinks:
+        return ()
+    from exporter.config.sinks import specs  # it is loaded: its models made the blocks
+
+    return specs(file.sinks)
 
 
 class _Maker:
@@ -239,11 +168,7 @@ class _Maker:
         self.merger = merger
         address = merged.address
         endpoint = Endpoint(
-            scheme=address.scheme,
-            host=address.host,
-            port=address.port,
-            path=address.path,
-            query=address.query,
+            *address,
             auth=merged.auth,
             headers=merged.headers,
             tls=merged.tls,
@@ -314,9 +239,12 @@ class _Maker:
             within=instance.within(),
             capability=probe.capability,
             drift=canary and (instance.steady() if probe.drift is None else probe.drift),
+            needs=instance.imports(),
         )
 
     def _evaluation(self, protocol: type[ModelProtocol], probe: MergedProbe, own: Validated, options: Validated) -> Job:
+        from exporter.config import evaluation  # it is loaded: its settings are there
+
         if not isinstance(own.settings, evaluation.Evaluate) or options.settings is None:
             raise ValueError(f"the settings of {self.merged.name} are wrong; load them first")
         build = evaluation.Build(protocol, **self._given(options.settings))
@@ -350,6 +278,7 @@ class _Maker:
             thresholds=probe.thresholds,
             ask=Detecting(question, self.merged, self.own_keys, self.merger),
             fingerprint=self._fingerprint(probe, Kind.DETECT, own, options, self._asked_for()),
+            needs=instance.imports(),
         )
 
     def _asked_for(self) -> str:
@@ -380,19 +309,3 @@ class _Maker:
 
 async def _asked_one_by_one(exchange: Any) -> Observation:
     raise TypeError("an evaluation is no single question")
-
-
-def _check_credentials(file: File, module: str, jobs: Sequence[Job]) -> None:
-    """A module's auth and headers go only where the module says, or where a configured target already sends them."""
-    settings = file.modules.get(module)
-    if settings is None or not (settings.auth is not None or settings.headers):
-        return
-    allowed = settings.auth.hosts if settings.auth is not None else []
-    for endpoint in {job.target.endpoint.peer: job.target.endpoint for job in jobs}.values():
-        if (module, *endpoint.peer) not in file.trusted() and not hosts.covers(allowed, *endpoint.peer):
-            raise CredentialsDenied(f"modules.{module}.auth.hosts does not list {endpoint.host}:{endpoint.port}")
-
-
-def _shown(url: str) -> str:
-    """A url as messages may name it: nothing that could be a credential."""
-    return "--target" if "@" in url or "?" in url else url[:200]

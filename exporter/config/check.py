@@ -4,21 +4,25 @@ Paths of findings are those of the file; the loader knows their lines.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from exporter.config import check_access, check_deploy, check_discovery, check_sinks, check_training, files
+from exporter.config import check_access, check_replicas, files
 from exporter.config.budget import allowance_of
 from exporter.config.catalogue import asked_of, watched
 from exporter.config.check_probes import ProbeCheck
-from exporter.config.discovery import Catalogue, Discovery
 from exporter.config.merge import Merged, Merger, default_name
 from exporter.config.models import File, Target
-from exporter.config.names import MAX_BYTES, MAX_LABELS, check_label_name
+from exporter.config.names import MAX_LABELS, check_label_name
 from exporter.config.own_keys import secrets_in
 from exporter.config.problems import Finding, Path, did_you_mean
 from exporter.config.reach import Connection, Reach
 from exporter.model.endpoint import Tls
 from exporter.model.secret import Secret
+from exporter.model.target import MAX_LABEL_BYTES
 from exporter.url import parse
+
+if TYPE_CHECKING:
+    from exporter.config.discovery import Catalogue, Discovery
 
 MAX_TARGETS = 100_000
 
@@ -62,18 +66,11 @@ class _Checker:
             yield Finding(("targets",), f"found {len(targets)} targets, above the limit of {MAX_TARGETS}")
             return
         yield from _names(targets)
-        yield from check_discovery.replica_names(targets)
+        yield from check_replicas.names(targets)
         for index, target in enumerate(targets):
             yield from self._target(("targets", index), target)
-        entries = self.file.discovery or []
-        yield from check_discovery.names(entries)
-        for index, entry in enumerate(entries):
-            yield from self._entry(("discovery", index), entry)
-        yield from check_deploy.blocks(self.file, self.merger)
-        yield from check_sinks.sinks(self.file.sinks)
-        yield from self._secrets(("sinks",), secrets_in(self.file.sinks))
-        yield from check_training.training(self.file.training or [])
-        yield from self._secrets(("training",), secrets_in(self.file.training or []))
+        yield from self._rare()
+        entries = self.file.discovery or ()
         used = {target.module for target in targets}.union(
             {entry.module for entry in entries}, *(entry.modules for entry in entries)
         )
@@ -81,6 +78,29 @@ class _Checker:
             # With on_demand.allow a module may be there for /probe alone.
             if name not in used and not self.file.on_demand.allow:
                 yield Finding(("modules", name), "no target uses this module", key=True, warning=True)
+
+    def _rare(self) -> Iterator[Finding]:
+        """Blocks that most configs do without; what judges one is loaded where there is one."""
+        if self.file.discovery:
+            from exporter.config import check_discovery
+
+            yield from check_discovery.names(self.file.discovery)
+            for index, entry in enumerate(self.file.discovery):
+                yield from self._entry(("discovery", index), entry)
+        if self.file.environments or "deploy" in self.file.model_fields_set:
+            from exporter.config import check_deploy
+
+            yield from check_deploy.blocks(self.file, self.merger)
+        if self.file.sinks:
+            from exporter.config import check_sinks
+
+            yield from check_sinks.sinks(self.file.sinks)
+            yield from self._secrets(("sinks",), secrets_in(self.file.sinks))
+        if self.file.training:
+            from exporter.config import check_training
+
+            yield from check_training.training(self.file.training)
+            yield from self._secrets(("training",), secrets_in(self.file.training))
 
     def _block(self, path: Path, block: Connection) -> Iterator[Finding]:
         yield from _labels((*path, "labels"), block.labels)
@@ -94,14 +114,16 @@ class _Checker:
 
     def _target(self, path: Path, target: Target) -> Iterator[Finding]:
         yield from self._block(path, target)
-        if target.name is None and len(default_name(target).encode()) > MAX_BYTES:
-            yield Finding((*path, "url"), f"the name made from it is longer than {MAX_BYTES} bytes: set name")
+        if target.name is None and len(default_name(target).encode()) > MAX_LABEL_BYTES:
+            yield Finding((*path, "url"), f"the name made from it is longer than {MAX_LABEL_BYTES} bytes: set name")
         if target.module is not None and target.module not in self.modules:
             yield Finding((*path, "module"), self._unknown_module(target.module))
-        yield from check_discovery.replicas(path, target)
+        yield from check_replicas.addresses(path, target)
         yield from self._whole(path, target, (*path, "labels") if target.labels else path)
 
-    def _entry(self, path: Path, entry: Discovery) -> Iterator[Finding]:
+    def _entry(self, path: Path, entry: "Discovery") -> Iterator[Finding]:
+        from exporter.config import check_discovery
+
         yield from _labels((*path, "labels"), entry.labels)
         if entry.module is not None and entry.module not in self.modules:
             yield Finding((*path, "module"), self._unknown_module(entry.module))
@@ -124,15 +146,15 @@ class _Checker:
         # One model stands for all: they differ in their names.
         model = (*catalogue.expected, "model")[0]
         target = watched(entry, catalogue, self.merger, model)
-        yield from self._whole(inner, target, (*path, "labels") if entry.labels else path, Catalogue)
+        yield from self._whole(inner, target, (*path, "labels") if entry.labels else path, type(catalogue))
 
-    def _stand_in(self, path: Path, entry: Discovery) -> Iterator[Finding]:
+    def _stand_in(self, path: Path, entry: "Discovery") -> Iterator[Finding]:
         """One target stands for all of a list: what is wrong with its module and labels is so for every one."""
         target = Target.model_construct(url=parse("http://stand-in.invalid"), module=entry.module, labels=entry.labels)
         yield from self._whole(path, target, (*path, "labels") if entry.labels else path)
 
     def _whole(
-        self, path: Path, target: Target, labels: Path, block: type[Target | Catalogue] = Target
+        self, path: Path, target: Target, labels: Path, block: "type[Target | Catalogue]" = Target
     ) -> Iterator[Finding]:
         """A target with everything that holds for it. `labels` is the place to mend where there are too many, `block`
         what the config has at the path.

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from exporter.config import extras, files
 from exporter.config.access import AUTH_KINDS, PROXY_AUTH_KINDS, Auth, OAuth2, Proxy, SigV4, tls_of
 from exporter.config.merge import Merged
-from exporter.config.problems import Finding, Path
+from exporter.config.problems import Finding, Path, exactly_one
 from exporter.config.reach import Reach
 from exporter.model import endpoint
 
@@ -41,9 +41,8 @@ def merged(whole: Merged, blocks: Sequence[tuple[Path, Reach]]) -> Iterator[Find
 def credentials(path: Path, auth: Auth, *, hosts_alone: bool = False) -> Iterator[Finding]:
     """Exactly one kind of credentials, and what goes with it."""
     given = [name for name in AUTH_KINDS if getattr(auth, name) is not None]
-    if len(given) != 1 and not (hosts_alone and not given):
-        found = " and ".join(given) or "none"
-        yield Finding(path, f"found {found}; needs exactly one of {', '.join(AUTH_KINDS)}")
+    if (wrong := exactly_one(given, AUTH_KINDS)) and not (hosts_alone and not given):
+        yield Finding(path, wrong)
     if auth.oauth2 is not None:
         yield from _oauth2((*path, "oauth2"), auth.oauth2)
     if auth.sigv4 is not None:
@@ -80,9 +79,8 @@ def proxy_problems(path: Path, proxy: Proxy) -> Iterator[Finding]:
     if proxy.auth is None:
         return
     given = [name for name in PROXY_AUTH_KINDS if getattr(proxy.auth, name) is not None]
-    if len(given) != 1:
-        found = " and ".join(given) or "none"
-        yield Finding((*path, "auth"), f"found {found}; needs exactly one of {', '.join(PROXY_AUTH_KINDS)}")
+    if wrong := exactly_one(given, PROXY_AUTH_KINDS):
+        yield Finding((*path, "auth"), wrong)
 
 
 def _header_conflicts(whole: Merged, blocks: Sequence[tuple[Path, Reach]]) -> Iterator[Finding]:

@@ -17,7 +17,10 @@ from exporter.config.problems import Finding, Path
 
 def blocks(file: File, merger: Merger) -> Iterator[Finding]:
     """What is wrong with both blocks. A catalogue's targets are not known here, and cannot be deployed to."""
-    yield from _auth(("deploy", "auth"), file.deploy.auth)
+    if file.deploy is not None:
+        yield from _auth(("deploy", "auth"), file.deploy.auth)
+    elif "deploy" in file.model_fields_set:
+        yield Finding(("deploy",), "found null; mapping expected")
     targets = [target_of(merger.merge(target)) for target in file.targets or ()] if file.environments else []
     for name, environment in file.environments.items():
         path: Path = ("environments", name)

@@ -1,4 +1,4 @@
-"""What is wrong with an entry of `discovery`, or with the replicas of a target, beyond its values one by one."""
+"""What is wrong with an entry of `discovery` beyond its values one by one."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,13 +6,11 @@ from exporter.config import check_service, extras
 from exporter.config.catalogue import source_name
 from exporter.config.discovery import Catalogue, Discovery
 from exporter.config.lists import DnsRecords, complaint, default_name
-from exporter.config.merge import name_of
 from exporter.config.models import File, Target
 from exporter.config.problems import Finding, Path
 from exporter.config.reach import Connection
 from exporter.discovery.catalogue import Wanted
 from exporter.discovery.dns import source_of
-from exporter.transport.resolve import is_literal
 
 #: What an entry may be, one of them.
 SOURCES = ("catalogue", "file", "http", "dns", "kubernetes")
@@ -107,32 +105,3 @@ def expected(path: Path, catalogue: Catalogue) -> Iterator[Finding]:
         seen.add(name)
     if len(catalogue.expected) > catalogue.limit:
         yield Finding((*path, "expected"), f"found {len(catalogue.expected)} models, above the limit of this entry")
-
-
-def replicas(path: Path, target: Target) -> Iterator[Finding]:
-    """Addresses that are none of the url's."""
-    given = target.replicas
-    if given is None:
-        return
-    place = (*path, "replicas")
-    if target.url.scheme == "unix":
-        yield Finding(place, "a unix socket has no replicas")
-    elif isinstance(given, str):
-        if is_literal(target.url.host):
-            yield Finding(place, "the url's host is an address, and no name to look up; allowed: a list of addresses")
-    else:
-        shown = [each.shown(target.url.port) for each in given]
-        for address in dict.fromkeys(each for each in shown if shown.count(each) > 1):
-            yield Finding(place, f"the address {address} is named twice")
-
-
-def replica_names(targets: Sequence[Target]) -> Iterator[Finding]:
-    """Targets whose name may be that of a replica of another one."""
-    groups = {name_of(target) for target in targets if target.replicas is not None}
-    if not groups:
-        return
-    for index, target in enumerate(targets):
-        group = name_of(target).rpartition("@")[0]
-        if group in groups:
-            place: Path = ("targets", index, "name") if target.name is not None else ("targets", index)
-            yield Finding(place, f"names that begin with {f'{group[:100]}@'!r} are those of the replicas of a target")

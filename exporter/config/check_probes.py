@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exporter import protocols
-from exporter.config import evaluation, extras
+from exporter.config import extras
 from exporter.config.catalogue import offering
-from exporter.config.discovery import Catalogue
-from exporter.config.evaluation import Evaluate
 from exporter.config.merge import AUTO, Merged, MergedProbe, Merger
 from exporter.config.messages import translate, unknown_key
 from exporter.config.models import File, Module, Target
@@ -23,11 +21,11 @@ from exporter.protocols.family import Canary
 from exporter.protocols.values import ValueExpect
 from exporter.settings import format_duration
 
+if TYPE_CHECKING:
+    from exporter.config.discovery import Catalogue
+
 #: Judges secrets that settings name: path and secret in, findings out.
 JudgeSecrets = Callable[[Path, Iterable[tuple[Path, Secret]]], Iterator[Finding]]
-
-#: Blocks that a protocol adds keys to.
-_Extended = Target | Module | Catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ class ProbeCheck:
                 yield from self._keys((*path, "probes", name), validated, own, protocol, kind)
 
     def target(
-        self, path: Path, target: Target, merged: Merged, block: type[Target | Catalogue] = Target
+        self, path: Path, target: Target, merged: Merged, block: "type[Target | Catalogue]" = Target
     ) -> Iterator[Finding]:
         """A target with everything that holds for it; `block` is what the config has at the path."""
         if merged.protocol not in protocols.NAMES:
@@ -142,14 +140,14 @@ class ProbeCheck:
             if not instance.problems(probe.kind):
                 yield probe.name, own.cost(instance).times(probe.retry.attempts)
 
-    def catalogue(self, path: Path, catalogue: Catalogue, asked: Merged) -> Iterator[Finding]:
+    def catalogue(self, path: Path, catalogue: "Catalogue", asked: Merged) -> Iterator[Finding]:
         """A server that is asked for its list of models."""
         protocol, place = asked.protocol, (*path, "protocol") if catalogue.protocol is not None else path
         if protocol not in protocols.NAMES:
             if catalogue.protocol is not None:
                 yield Finding(place, _unknown_protocol(protocol))
             return
-        yield from self._options(path, self.own_keys.options(protocol, asked.own), Catalogue, protocol, asked.own)
+        yield from self._options(path, self.own_keys.options(protocol, asked.own), type(catalogue), protocol, asked.own)
         if protocol != AUTO and Kind.CATALOGUE not in kinds(protocol):
             allowed = ", ".join((AUTO, *offering()))
             yield Finding(place, f"the protocol {protocol} has no list of models; allowed: {allowed}")
@@ -202,7 +200,12 @@ class ProbeCheck:
         yield Finding(place, message, warning=True)
 
     def _options(
-        self, path: Path, validated: Validated, block: type[_Extended], protocol: str, own: dict[str, Any]
+        self,
+        path: Path,
+        validated: Validated,
+        block: "type[Target | Module | Catalogue]",
+        protocol: str,
+        own: dict[str, Any],
     ) -> Iterator[Finding]:
         model = load(protocol).options
         known = {*model.model_fields, *block.model_fields}
@@ -211,10 +214,7 @@ class ProbeCheck:
                 yield finding._replace(message=_foreign(str(finding.path[-1]), protocol, known))
             else:
                 yield finding
-        yield from self.judge_secrets(path, validated.secrets)
-        expect = getattr(validated.settings, "expect", None)
-        if isinstance(expect, ValueExpect) and expect.schema_ is not None and (message := extras.missing("schema")):
-            yield Finding((*path, "expect", "schema"), message, key=True, warning=True)
+        yield from self._named_in(path, validated)
 
     def _keys(
         self, path: Path, validated: Validated, own: dict[str, Any], protocol: str, kind: Kind
@@ -226,6 +226,10 @@ class ProbeCheck:
                 yield finding._replace(message=message)
             else:
                 yield finding
+        yield from self._named_in(path, validated)
+
+    def _named_in(self, path: Path, validated: Validated) -> Iterator[Finding]:
+        """Secrets and libraries that a protocol's settings need."""
         yield from self.judge_secrets(path, validated.secrets)
         expect = getattr(validated.settings, "expect", None)
         if isinstance(expect, ValueExpect) and expect.schema_ is not None and (message := extras.missing("schema")):
@@ -236,9 +240,13 @@ def _as_a_whole(
     layers: _Layers, merged: Merged, probe: MergedProbe, own: Validated, options: Validated
 ) -> Iterator[Finding]:
     """What is missing or contradictory in settings that are good one by one."""
-    if isinstance(own.settings, Evaluate):
+    problems: Iterable[tuple[Path, str]]
+    if probe.kind is Kind.EVALUATE:
+        from exporter.config import evaluation  # it is loaded: its settings are there
+
+        assert isinstance(own.settings, evaluation.Evaluate)  # noqa: S101 - of this kind they are
         # Its examples have the rest of each question.
-        problems: Iterable[tuple[Path, str]] = evaluation.problems(own.settings)
+        problems = evaluation.problems(own.settings)
         for local, message in evaluation.warnings(own.settings):
             yield layers.attribute(Finding((*layers.above, *local), message, warning=True))
     else:

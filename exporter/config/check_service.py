@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from exporter.config import files
 from exporter.config.access import STANDING_KINDS, tls_of
 from exporter.config.check_access import proxy_problems
-from exporter.config.problems import Finding, Path
+from exporter.config.problems import Finding, Path, exactly_one
 from exporter.config.service import Service
 
 
@@ -14,9 +14,8 @@ def service(path: Path, block: Service, taken: Mapping[str, str] | None = None) 
     setters = dict(taken or {})
     if (auth := block.auth) is not None:
         given = [kind for kind in STANDING_KINDS if getattr(auth, kind) is not None]
-        if len(given) != 1:
-            found = " and ".join(given) or "none"
-            yield Finding((*path, "auth"), f"found {found}; needs exactly one of {', '.join(STANDING_KINDS)}")
+        if wrong := exactly_one(given, STANDING_KINDS):
+            yield Finding((*path, "auth"), wrong)
         setters[auth.header.name.lower() if auth.header is not None else "authorization"] = "auth"
     for name in block.headers:
         if setter := setters.get(name.lower()):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from exporter.config import check_service, extras
-from exporter.config.problems import Finding, Path
+from exporter.config.problems import Finding, Path, exactly_one
 from exporter.config.sinks import KINDS, Jsonl, Otlp, Receiver, Sink, Webhook, kinds_of, name_of
 from exporter.sinks.spec import STDOUT
 
@@ -21,8 +21,8 @@ def sinks(blocks: Sequence[Sink]) -> Iterator[Finding]:
     for index, block in enumerate(blocks):
         path: Path = ("sinks", index)
         given = kinds_of(block)
-        if len(given) != 1:
-            yield Finding(path, f"found {' and '.join(given) or 'none'}; needs exactly one of {', '.join(KINDS)}")
+        if wrong := exactly_one(given, KINDS):
+            yield Finding(path, wrong)
             continue
         name = name_of(block)
         if (other := names.setdefault(name, index)) != index:

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from exporter.config import check_service
-from exporter.config.problems import Finding, Path
+from exporter.config.problems import Finding, Path, exactly_one
 from exporter.config.training import SOURCES, Training, TrainingFile, sources_of
 
 #: Jobs that the config may name one by one.
 MAX_JOBS = 1000
+#: Keys that say which file, and which pod: one of them.
+_FILES, _PODS = ("path", "glob"), ("pod", "selector")
 #: Keys of `file` that go with glob alone.
 _OF_GLOB = ("forget", "limit")
 #: Keys that say how lines are read, of which a tracking server has none.
@@ -27,8 +29,8 @@ def training(blocks: Sequence[Training]) -> Iterator[Finding]:
             message = f"duplicate job {block.job[:100]!r}, first at {{0}}"
             yield Finding((*path, "job"), message, others=(("training", other),))
         given = sources_of(block)
-        if len(given) != 1:
-            yield Finding(path, f"found {' and '.join(given) or 'none'}; needs exactly one of {', '.join(SOURCES)}")
+        if wrong := exactly_one(given, SOURCES):
+            yield Finding(path, wrong)
             continue
         glob = block.file.glob if block.file is not None else None
         if glob is not None and (other := globs.setdefault((glob, block.job_from), index)) != index:
@@ -54,15 +56,14 @@ def _named(path: Path, block: Training) -> Iterator[Finding]:
         yield Finding((*path, "job_from"), "goes with file.glob alone; allowed: job", key=True)
     elif not several and block.job is None:
         yield Finding(path, "the key job is missing")
-    if block.kubernetes is not None and (block.kubernetes.pod is None) == (block.kubernetes.selector is None):
-        found = "none" if block.kubernetes.pod is None else "pod and selector"
-        yield Finding((*path, "kubernetes"), f"found {found}; needs exactly one of pod, selector")
+    pod = block.kubernetes
+    if pod is not None and (wrong := exactly_one([key for key in _PODS if getattr(pod, key) is not None], _PODS)):
+        yield Finding((*path, "kubernetes"), wrong)
 
 
 def _file(path: Path, file: TrainingFile, stall_after: float) -> Iterator[Finding]:
-    if (file.path is None) == (file.glob is None):
-        found = "none" if file.path is None else "path and glob"
-        yield Finding(path, f"found {found}; needs exactly one of path, glob")
+    if wrong := exactly_one([key for key in _FILES if getattr(file, key) is not None], _FILES):
+        yield Finding(path, wrong)
     for key in _OF_GLOB:
         if file.glob is None and key in file.model_fields_set:
             yield Finding((*path, key), "goes with glob alone", key=True)

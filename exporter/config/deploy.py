@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from exporter.config.access import ONE_OF, Auth
+from exporter.config.cluster import Context, Kubeconfig
 from exporter.config.names import LabelValue
-from exporter.settings import FilePath, Settings, SmallCount, problem
+from exporter.settings import Settings, SmallCount, problem
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
@@ -45,13 +46,8 @@ class DeployKServe(Settings):
     storage_uri: Uri = Field(
         description="What becomes its storageUri, such as s3://models/{model}/{version}; both are filled in."
     )
-    kubeconfig: FilePath | None = Field(
-        None,
-        description="How the cluster is reached. Default: KUBECONFIG, else from within the pod, else ~/.kube/config.",
-    )
-    context: Annotated[str, _SOME] | None = Field(
-        None, description="Context of the kubeconfig. Default: its current one."
-    )
+    kubeconfig: Kubeconfig = None
+    context: Context = None
 
 
 class Environment(Settings):

@@ -1,18 +1,21 @@
 """The config in force as YAML for people: secrets, headers, url queries and what is sent to models are hidden."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import BaseModel
 
 from exporter import protocols
-from exporter.config.discovery import Catalogue, Discovery
 from exporter.config.merge import AUTO
 from exporter.config.models import File, Module, Target
 from exporter.config.own_keys import OwnKeys, kinds
 from exporter.config.probes import Probe
 from exporter.model.job import Kind
 from exporter.settings import Settings
+from exporter.url import without_query
+
+if TYPE_CHECKING:
+    from exporter.config.discovery import Catalogue, Discovery
 
 HIDDEN = "<hidden>"
 
@@ -41,7 +44,7 @@ def dump(file: File) -> str:
         elif name in ("sinks", "training"):
             plain |= {name: [_plain(entry) for entry in value]} if value else {}
         elif name in ("defaults", "deploy"):
-            plain[name] = _plain(value)
+            plain[name] = {} if value is None else _plain(value)
         elif name == "environments":
             plain[name] = {key: _plain(environment) for key, environment in value.items()}
         else:
@@ -54,7 +57,7 @@ def _target(target: Target, file: File, own_keys: OwnKeys) -> dict[str, Any]:
     return _extended(target, target.protocol or (module.protocol if module else None), own_keys, module)
 
 
-def _entry(entry: Discovery, file: File, own_keys: OwnKeys) -> dict[str, Any]:
+def _entry(entry: "Discovery", file: File, own_keys: OwnKeys) -> dict[str, Any]:
     module = file.modules.get(entry.module or "")
     plain = _plain(entry)
     if (catalogue := entry.catalogue) is not None:
@@ -64,7 +67,7 @@ def _entry(entry: Discovery, file: File, own_keys: OwnKeys) -> dict[str, Any]:
 
 
 def _extended(
-    block: Module | Target | Catalogue, protocol: str | None, own_keys: OwnKeys, module: Module | None
+    block: "Module | Target | Catalogue", protocol: str | None, own_keys: OwnKeys, module: Module | None
 ) -> dict[str, Any]:
     """A block that a protocol extends: its own keys as the protocol reads them, hidden where it cannot read them."""
     protocol = protocol or AUTO
@@ -74,7 +77,7 @@ def _extended(
     plain = {key: given.pop(key) for key in _FIRST if key in given} | given
     own = block.model_extra or {}
     plain |= _own(own_keys.options(protocol, own).settings if known else None, own)
-    if not isinstance(block, Catalogue) and block.probes is not None:
+    if isinstance(block, Module | Target) and block.probes is not None:
         plain["probes"] = {}
         for name, probe in block.probes.items():
             below = (module.probes or {}).get(name) if module is not None else None
@@ -102,22 +105,18 @@ def _plain(value: BaseModel) -> dict[str, Any]:
     plain: dict[str, Any] = value.model_dump(
         mode="json", by_alias=True, exclude_unset=True, exclude=set(value.model_extra or {})
     )
-    return {key: _cover(item) if key in _PRIVATE else _hidden(item) for key, item in plain.items()}
+    return {key: _hidden(key, item) for key, item in plain.items()}
 
 
-def _hidden(value: Any) -> Any:
+def _hidden(key: str, value: Any) -> Any:
+    """What may be seen of the value of a key."""
+    if key in _PRIVATE:
+        return _cover(value)
     if isinstance(value, dict):
-        return {
-            key: _cover(item) if key in _PRIVATE else _without_query(item) if key == "url" else _hidden(item)
-            for key, item in value.items()
-        }
+        return {inner: _hidden(inner, item) for inner, item in value.items()}
     if isinstance(value, list):
-        return [_hidden(item) for item in value]
-    return value
-
-
-def _without_query(url: Any) -> Any:
-    return f"{url.partition('?')[0]}?{HIDDEN}" if isinstance(url, str) and "?" in url else url
+        return [_hidden("", item) for item in value]
+    return without_query(value) if key == "url" and isinstance(value, str) else value
 
 
 def _cover(value: Any) -> Any:

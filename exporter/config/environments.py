@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from exporter.config.access import auth_of
-from exporter.config.deploy import DeployKServe
+from exporter.config.deploy import Deploy, DeployKServe
 from exporter.config.deploy import Environment as Block
 from exporter.config.merge import Merged, Merger
 from exporter.config.models import File
@@ -20,8 +20,9 @@ def deployment(file: File) -> Deployment:
     for target in file.targets or ():
         merged = merger.merge(target)
         sites.append(Site(target_of(merged), _management(merged, own_keys), target.replicas))
-    auth = auth_of(file.deploy.auth)
-    archives, ollama = file.deploy.torchserve, file.deploy.ollama
+    given = file.deploy or Deploy()
+    auth = auth_of(given.auth)
+    archives, ollama = given.torchserve, given.ollama
     return Deployment(
         {name: _environment(name, block, sites, auth) for name, block in file.environments.items()},
         None if archives is None else Archives(archives.url, archives.workers),
@@ -31,11 +32,7 @@ def deployment(file: File) -> Deployment:
 
 def target_of(merged: Merged) -> Target:
     """A target as it is deployed to: what its probes send to identify themselves is left out."""
-    address = merged.address
-    endpoint = Endpoint(
-        address.scheme, address.host, address.port, address.path, address.query, headers=merged.headers,
-        tls=merged.tls, proxy=merged.proxy,
-    )  # fmt: skip
+    endpoint = Endpoint(*merged.address, headers=merged.headers, tls=merged.tls, proxy=merged.proxy)
     return Target(merged.name, endpoint, merged.protocol, merged.model, labels=merged.labels)
 
 

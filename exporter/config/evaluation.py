@@ -14,7 +14,6 @@ from exporter.config.problems import write_path
 from exporter.contracts import ModelProtocol
 from exporter.evaluation.scorers import SCORERS
 from exporter.model import evaluation as model
-from exporter.model.endpoint import Tls as TlsValue
 from exporter.model.evaluation import Question, Unusable
 from exporter.model.job import Kind
 from exporter.protocols.family import Canary
@@ -158,7 +157,7 @@ def value_of(settings: Evaluate, question: model.MakeQuestion) -> model.Evaluati
             path=dataset.file or "",
             url=dataset.url or "",
             headers=tuple((dataset.headers or {}).items()),
-            tls=TlsValue() if dataset.tls is None else tls_of(dataset.tls, TlsValue()),
+            tls=tls_of(dataset.tls),
         ),
         scoring=model.Scoring(
             scorer=settings.scorer or "command",

@@ -1,7 +1,9 @@
-"""Libraries that only some configs need."""
+"""Whether the extras that a config needs are installed."""
 
 from contextlib import suppress
 from importlib.util import find_spec
+
+from exporter.model.extras import needs
 
 #: Extra -> the package it brings.
 _PACKAGES = {
@@ -15,4 +17,4 @@ def missing(extra: str) -> str:
     with suppress(ModuleNotFoundError):  # not even the package around it
         if find_spec(_PACKAGES[extra]) is not None:
             return ""
-    return f"needs an extra that is not installed: pip install 'model-exporter[{extra}]'"
+    return needs(extra)

@@ -4,6 +4,7 @@ import errno
 import os
 import ssl
 import stat
+from functools import lru_cache
 from pathlib import Path
 
 from exporter.model.endpoint import Tls
@@ -91,6 +92,7 @@ def _why(path: str, error: OSError) -> str:
     return f"cannot read {path}: {error.strerror}"
 
 
+@lru_cache(maxsize=4)  # the system's own takes twenty milliseconds, and `/probe` asks for it with each new url
 def _is_ca(data: bytes) -> bool:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=data.decode("ascii"))

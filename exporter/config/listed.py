@@ -5,13 +5,11 @@ The labels of an entry decide: `__scheme__`, `__address__` and `__path__` make i
 labels that do not begin with `__` are its own. `job` and `instance` are left out: Prometheus sets them.
 """
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from exporter.config import loader
-from exporter.config.build import SLICE, jobs_of
+from exporter.config.build import jobs_of
 from exporter.config.discovery import Discovery
 from exporter.config.lists import DnsRecords, Files, KubernetesObjects, Source, default_name, question_of, rule_of
 from exporter.config.merge import Merger, name_of
@@ -29,6 +27,7 @@ from exporter.model.endpoint import Endpoint
 from exporter.model.job import Job
 from exporter.model.result import Result
 from exporter.model.target import Target
+from exporter.slices import unhurried
 
 if TYPE_CHECKING:
     from exporter.transport.calls import Calls
@@ -112,13 +111,9 @@ class Listed:
         )  # fmt: skip
 
     async def prepare(self, found: Found | None) -> None:
-        """Make the jobs that `jobs` will give, two milliseconds at a time: the loop must not stall."""
-        until = time.perf_counter() + SLICE
-        for name, labels in _named(found):
+        """Make the jobs that `jobs` will give beforehand: the loop must not stall."""
+        async for name, labels in unhurried(_named(found)):
             self._made[name] = self._of(name, labels)
-            if time.perf_counter() >= until:
-                await asyncio.sleep(0)
-                until = time.perf_counter() + SLICE
 
     def jobs(self, found: Found | None) -> list[Job]:
         """The jobs of everything that was found last."""

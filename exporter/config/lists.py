@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from exporter.config.names import LABEL_NAME, Name, ObjectName, Selector
+from exporter.config.cluster import Context, Kubeconfig
+from exporter.config.names import LABEL_NAME, ObjectName, Selector
 from exporter.config.replicas import Address
 from exporter.config.service import Service
 from exporter.discovery.records import Question, Type
@@ -118,12 +119,8 @@ class KubernetesObjects(Settings):
         description="Time a workload that is new is loading and not down, where neither an annotation nor its "
         "startupProbe says. Default: that of module or defaults, else 10m.",
     )
-    kubeconfig: FilePath | None = Field(
-        None,
-        description="How to reach the cluster. Default: KUBECONFIG, else the exporter's own service account, else "
-        "~/.kube/config.",
-    )
-    context: Name | None = Field(None, description="A context of the kubeconfig. Default: its current one.")
+    kubeconfig: Kubeconfig = None
+    context: Context = None
     limit: Count = Field(10_000, description="Targets that are watched at most.")
 
 

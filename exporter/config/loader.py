@@ -81,7 +81,9 @@ async def load_in_child(paths: Sequence[Path]) -> Loaded:
             while True:
                 (length,) = _LENGTH.unpack(await child.stdout.readexactly(_LENGTH.size))
                 # It comes from a process that we started to run our own code.
-                what, value = pickle.loads(await child.stdout.readexactly(length))  # noqa: S301
+                data = await child.stdout.readexactly(length)
+                # The file comes first, and what it is made of may have to be imported.
+                what, value = await asyncio.to_thread(pickle.loads, data) if file is None else pickle.loads(data)  # noqa: S301
                 if what == "end":
                     break
                 if what == "file":

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from exporter.config.deferred import Deferred
 from exporter.config.problems import Finding, Path, did_you_mean
 from exporter.settings import Settings, shown
 
@@ -194,7 +195,9 @@ def _alone(found: list[Any]) -> list[Any]:
 def _unwrap(annotation: Any) -> list[Any]:
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
-        return _unwrap(typing.get_args(annotation)[0])
+        inner, *marks = typing.get_args(annotation)
+        deferred = [mark.model for mark in marks if isinstance(mark, Deferred)]
+        return deferred or _unwrap(inner)
     if origin in (typing.Union, types.UnionType):
         return [one for argument in typing.get_args(annotation) for one in _unwrap(argument)]
     return [annotation]

@@ -4,24 +4,33 @@ Probes and blocks that a protocol extends keep the protocol's own keys as they w
 exist is known only once target, module and defaults are merged.
 """
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from exporter.config.access import ONE_OF, ModuleAuth
 from exporter.config.budget import Budget
-from exporter.config.deploy import Deploy, Environment
-from exporter.config.discovery import Discovery
+from exporter.config.deferred import Deferred
 from exporter.config.hosts import HostPattern
 from exporter.config.metrics import Metrics
 from exporter.config.names import Name
 from exporter.config.probes import Probes
 from exporter.config.reach import Connection
 from exporter.config.replicas import Replicas
-from exporter.config.sinks import Sink
-from exporter.config.training import Training
 from exporter.settings import Count, PositiveDuration, Settings
 from exporter.url import Url
+
+if TYPE_CHECKING:
+    from exporter.config.deploy import Deploy, Environment
+    from exporter.config.discovery import Discovery
+    from exporter.config.sinks import Sink
+    from exporter.config.training import Training
+else:
+    Deploy = Annotated[Any, Deferred("exporter.config.deploy:Deploy")]
+    Environment = Annotated[Any, Deferred("exporter.config.deploy:Environment")]
+    Discovery = Annotated[Any, Deferred("exporter.config.discovery:Discovery")]
+    Sink = Annotated[Any, Deferred("exporter.config.sinks:Sink")]
+    Training = Annotated[Any, Deferred("exporter.config.training:Training")]
 
 ModelName = Annotated[str, Field(max_length=256)]
 
@@ -119,8 +128,8 @@ class File(Settings):
     environments: dict[Name, Environment] = Field(
         {}, description="Targets that `model-exporter deploy` brings a model to together."
     )
-    deploy: Deploy = Field(
-        default_factory=Deploy,
+    deploy: Deploy | None = Field(
+        None,
         description="What `model-exporter deploy` needs beside the targets; the daemon never uses it.",
     )
 

@@ -10,7 +10,6 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from exporter import protocols
-from exporter.config import evaluation
 from exporter.config.merge import AUTO, MergedProbe
 from exporter.config.problems import Path
 from exporter.contracts import ModelProtocol
@@ -119,8 +118,31 @@ def kinds(protocol: str) -> Mapping[Kind, type[Settings]]:
     if protocol == AUTO:
         return AUTO_KINDS
     offered = protocols.load(protocol).kinds
-    infer = offered.get(Kind.INFER)
-    return offered if infer is None else {**offered, Kind.EVALUATE: evaluation.keys(infer)}
+    return _AndEvaluate(offered) if Kind.INFER in offered else offered
+
+
+class _AndEvaluate(Mapping[Kind, type[Settings]]):
+    """The kinds of a protocol, and `evaluate`, whose model is made when it is asked for: few configs have one."""
+
+    def __init__(self, offered: Mapping[Kind, type[Settings]]) -> None:
+        self._offered = offered
+
+    def __getitem__(self, kind: Kind) -> type[Settings]:
+        if kind is not Kind.EVALUATE:
+            return self._offered[kind]
+        from exporter.config import evaluation
+
+        return evaluation.keys(self._offered[Kind.INFER])
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._offered or kind is Kind.EVALUATE
+
+    def __iter__(self) -> Iterator[Kind]:
+        yield from self._offered
+        yield Kind.EVALUATE
+
+    def __len__(self) -> int:
+        return len(self._offered) + 1
 
 
 @cache

@@ -159,9 +159,7 @@ def _table(block: Schema, definitions: Schema) -> str:
 
 
 def _default(value: Schema) -> str:
-    if "default" not in value or isinstance(value["default"], dict):
-        return ""
-    return f"`{json.dumps(value['default'])}`"
+    return f"`{json.dumps(value['default'])}`" if "default" in value else ""
 
 
 def _cell(text: str) -> str:

@@ -42,7 +42,7 @@ class ConfigError(Exception):
 class Finding(NamedTuple):
     """A problem before its place in the file is known. `key`: it is the key that is wrong, not its value.
 
-    `{at:N}` in the message stands for the line of the N-th path of `others`.
+    `{N}` in the message stands for the line of the N-th path of `others`, counted from 0.
     """
 
     path: Path
@@ -50,6 +50,13 @@ class Finding(NamedTuple):
     key: bool = False
     warning: bool = False
     others: tuple[Path, ...] = ()
+
+
+def exactly_one(given: Sequence[str], allowed: Sequence[str]) -> str:
+    """What is wrong with the keys that are given of those of which one is needed, `""` when nothing is."""
+    if len(given) == 1:
+        return ""
+    return f"found {' and '.join(given) or 'none'}; needs exactly one of {', '.join(allowed)}"
 
 
 def write_path(path: Iterable[str | int]) -> str:

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
+from exporter.model.endpoint import bracketed
 from exporter.model.job import Job
+from exporter.model.target import MAX_ADDRESSES
 from exporter.settings import problem
 
-#: Addresses of one target that are watched at most.
-MAX_REPLICAS = 64
 DNS: Literal["dns"] = "dns"
 _ALLOWED = "allowed: such as 10.0.0.1, 10.0.0.1:8000 or [fd00::1]:8000"
 
@@ -24,8 +24,7 @@ class Place(NamedTuple):
 
     def shown(self, port: int) -> str:
         """`address:port`, IPv6 in brackets; `port` is that of the url."""
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{host}:{self.port or port}"
+        return f"{bracketed(self.address)}:{self.port or port}"
 
 
 def parse(value: Any) -> Literal["dns"] | tuple[Place, ...]:
@@ -34,8 +33,8 @@ def parse(value: Any) -> Literal["dns"] | tuple[Place, ...]:
         return DNS
     if not isinstance(value, list | tuple):
         raise problem("replicas", "found {found}; allowed: dns, or a list of addresses", found=value)
-    if not value or len(value) > MAX_REPLICAS:
-        raise problem("replicas", f"found {len(value)} addresses; allowed: 1 to {MAX_REPLICAS}, or dns")
+    if not value or len(value) > MAX_ADDRESSES:
+        raise problem("replicas", f"found {len(value)} addresses; allowed: 1 to {MAX_ADDRESSES}, or dns")
     return tuple(each if isinstance(each, Place) else _place(each) for each in value)
 
 
@@ -99,7 +98,7 @@ Replicas = Annotated[
         {
             "anyOf": [
                 {"const": DNS, "type": "string"},
-                {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_REPLICAS},
+                {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_ADDRESSES},
             ]
         }
     ),

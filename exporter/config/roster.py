@@ -6,16 +6,17 @@ from itertools import chain, groupby
 from typing import TYPE_CHECKING, Protocol
 
 from exporter.config.build import Built
-from exporter.config.listed import Listed
-from exporter.config.replicas import DNS, MAX_REPLICAS, Place, Replicas, at
-from exporter.config.sources import Source, sources
+from exporter.config.models import File
+from exporter.config.replicas import DNS, Place, Replicas, at
 from exporter.contracts import Discoverer, Found
 from exporter.discovery.dns import Names, source_of
 from exporter.model.job import Job
 from exporter.model.result import Result
-from exporter.model.target import Target
+from exporter.model.target import MAX_ADDRESSES, Target
 
 if TYPE_CHECKING:
+    from exporter.config.listed import Listed
+    from exporter.config.sources import Source
     from exporter.transport.calls import Calls
 
 
@@ -41,7 +42,7 @@ class Roster:
         shard: tuple[int, int] | None,
         only: frozenset[str] | None = None,
     ) -> None:
-        self.sources: tuple[Source | Listed, ...] = sources(built.file) if only is None else ()
+        self.sources: tuple[Source | Listed, ...] = _sources(built.file) if only is None else ()
         self._only = only
         self._built = built
         self._flagged = flagged
@@ -55,7 +56,7 @@ class Roster:
     ) -> list[Discoverer]:
         """What has to be found out: the addresses of names, each once however many targets it has, and lists."""
         return [
-            *(Names(host, MAX_REPLICAS, resolve) for host in {target.endpoint.host: None for target in self._named()}),
+            *(Names(host, MAX_ADDRESSES, resolve) for host in {target.endpoint.host: None for target in self._named()}),
             *(each.discoverer(run, calls) for each in self.sources),
         ]
 
@@ -106,6 +107,14 @@ class Roster:
         if self._only is not None and target.title not in self._only:
             return False
         return self._shard is None or shard_of(target.title, self._shard[1]) == self._shard[0]
+
+
+def _sources(file: File) -> "tuple[Source | Listed, ...]":
+    if not file.discovery:
+        return ()
+    from exporter.config.sources import sources  # with all that looks for targets
+
+    return sources(file)
 
 
 def shard_of(name: str, count: int) -> int:

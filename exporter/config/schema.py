@@ -10,6 +10,7 @@ from exporter.config.merge import AUTO
 from exporter.config.models import File
 from exporter.config.own_keys import kinds, load
 from exporter.model.job import Kind
+from exporter.settings import format_duration
 
 Schema = dict[str, Any]
 
@@ -60,7 +61,8 @@ def _adopt(model: type[BaseModel], definitions: Schema, prefix: str = "") -> Sch
 
 def _tidy(value: Any) -> Any:
     """Without titles, which editors would show above our descriptions, and without defaults and `null` that mean no
-    more than "not given".
+    more than "not given": the keys of a block have their own. A default is written as a config has it: of a duration
+    pydantic gives the seconds.
     """
     if isinstance(value, list):
         return [_tidy(item) for item in value]
@@ -68,19 +70,15 @@ def _tidy(value: Any) -> Any:
         return value
     tidy = {key: _tidy(item) for key, item in value.items() if not (key == "title" and isinstance(item, str))}
     default = tidy.get("default", 0)
-    if default is None or (isinstance(default, dict | list) and not _given(default)):
+    if default is None or default == [] or isinstance(default, dict):
         del tidy["default"]
+    elif tidy.get("type") == "string" and isinstance(default, float):
+        tidy["default"] = format_duration(default)
     options = tidy.get("anyOf")
     if isinstance(options, list) and len(options) == 2 and options[1] == {"type": "null"} and not _null_means(tidy):
         del tidy["anyOf"]
         tidy = {**options[0], **tidy}
     return tidy
-
-
-def _given(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_given(item) for item in value.values())
-    return value is not None and value != []
 
 
 def _null_means(field: Schema) -> bool:

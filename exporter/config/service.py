@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 from exporter.config.access import ProxyOrUrl, StandingAuth, Tls, proxy_of, standing_of, tls_of
 from exporter.model import endpoint
 from exporter.settings import Headers, Settings, problem
-from exporter.url import parse
+from exporter.url import parse, without_query
 
 
 def _url(value: Any) -> str:
@@ -19,15 +19,10 @@ def _url(value: Any) -> str:
     return value
 
 
-def _shown(url: str) -> str:
-    path, query, _ = url.partition("?")
-    return f"{path}?<hidden>" if query else path
-
-
 ServiceUrl = Annotated[
     str,
     BeforeValidator(_url),
-    PlainSerializer(_shown),
+    PlainSerializer(without_query),
     WithJsonSchema({"type": "string", "pattern": "^https?://", "maxLength": 2048}),
 ]
 

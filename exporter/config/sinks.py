@@ -23,8 +23,6 @@ from exporter.sinks.spec import STDOUT
 
 #: The kinds a sink may be, one of them.
 KINDS = ("jsonl", "webhook", "otlp")
-#: Seconds, where a config gives none: how long a record waits for its batch to fill, and what one try may take.
-FLUSH, TIMEOUT = 1.0, 10.0
 
 
 def _path(value: Any, info: ValidationInfo) -> str:
@@ -90,7 +88,7 @@ class Sink(Settings):
     )
     queue: Count = Field(10_000, description="Records that wait for it at most; then the oldest are dropped.")
     batch: SmallCount = Field(500, description="Records in one write or request at most.")
-    flush: Duration | None = Field(None, description="How long a record may wait for its batch to fill. Default: 1s.")
+    flush: Duration = Field(1.0, description="How long a record may wait for its batch to fill.")
 
 
 def kinds_of(block: Sink) -> list[str]:
@@ -108,7 +106,7 @@ def specs(blocks: Iterable[Sink]) -> tuple[spec.Spec, ...]:
     return tuple(
         spec.Spec(
             name_of(block), _what(block), frozenset(block.only), frozenset(block.status), block.queue, block.batch,
-            FLUSH if block.flush is None else block.flush,
+            block.flush,
         )
         for block in blocks
     )  # fmt: skip

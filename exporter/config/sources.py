@@ -1,12 +1,10 @@
 """The entries of `discovery`: what asks, and the jobs of what was found."""
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exporter.config.build import SLICE, job_of, jobs_of, jobs_under
+from exporter.config.build import job_of, jobs_of, jobs_under
 from exporter.config.catalogue import asked_of, source_name, watched
 from exporter.config.discovery import Catalogue as Settings
 from exporter.config.discovery import Discovery
@@ -21,6 +19,7 @@ from exporter.model.job import Job, Kind, Schedule
 from exporter.model.observation import Detection
 from exporter.model.result import Result
 from exporter.model.target import Target
+from exporter.slices import unhurried
 
 if TYPE_CHECKING:
     from exporter.transport.calls import Calls
@@ -68,13 +67,9 @@ class Source:
         return job_of(asked, self._probe(), self._own_keys, self._merger)
 
     async def prepare(self, found: Found | None) -> None:
-        """Make the jobs that `jobs` will give, two milliseconds at a time: the loop must not stall."""
-        until = time.perf_counter() + SLICE
-        for name in self._names(found):
+        """Make the jobs that `jobs` will give beforehand: the loop must not stall."""
+        async for name in unhurried(self._names(found)):
             self._made[name] = self._of(name, found.detection if found is not None else None)
-            if time.perf_counter() >= until:
-                await asyncio.sleep(0)
-                until = time.perf_counter() + SLICE
 
     def jobs(self, found: Found | None) -> list[Job]:
         """The jobs of everything that is watched: the expected models, and what was found last."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from exporter.config.cluster import Context, Kubeconfig
 from exporter.config.names import Name, ObjectName, Selector
 from exporter.config.service import Service, ServiceUrl, service_of
 from exporter.model import endpoint
@@ -33,7 +34,7 @@ def _groups(value: str) -> str:
     try:
         patterns.check(value)
     except ValueError as error:
-        raise problem("regex", str(error).replace("{", "(").replace("}", ")")) from None
+        raise problem("regex", str(error)) from None
     return value
 
 
@@ -80,12 +81,8 @@ class TrainingKubernetes(Settings):
         None, description="Labels that select it, such as job-name=train; of several pods the newest is followed."
     )
     container: ObjectName | None = Field(None, description="The container. Default: the pod's default or first one.")
-    kubeconfig: FilePath | None = Field(
-        None,
-        description="How to reach the cluster. Default: KUBECONFIG, else the exporter's own service account, else "
-        "~/.kube/config.",
-    )
-    context: Name | None = Field(None, description="A context of the kubeconfig. Default: its current one.")
+    kubeconfig: Kubeconfig = None
+    context: Context = None
 
 
 class TrainingMlflow(Service):

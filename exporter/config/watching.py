@@ -1,4 +1,4 @@
-"""Whether config files changed: by content, so that a touched file is none and a swapped symlink is one."""
+"""Whether files changed: by content, so that a touched file is none and a swapped symlink is one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,11 +28,16 @@ class Watcher:
         """Until cancelled. Each change is told once, when it has stood for a moment."""
         while True:
             await asyncio.sleep(self._interval)
-            digest = await self.digest()
-            while digest != self.known:
-                await asyncio.sleep(_DEBOUNCE)
-                again = await self.digest()
-                if again == digest:
-                    await self._changed()
-                    break
-                digest = again
+            if await changed(self.digest, lambda: self.known):
+                await self._changed()
+
+
+async def changed(digest: Callable[[], Awaitable[bytes]], known: Callable[[], bytes]) -> bool:
+    """Whether files hold something else than what is known, once that has stood for a moment."""
+    found = await digest()
+    while found != known():
+        await asyncio.sleep(_DEBOUNCE)
+        if (again := await digest()) == found:
+            return True
+        found = again
+    return False

@@ -4,18 +4,22 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exporter import log
 from exporter.config.problems import ConfigError, Problem
 from exporter.config.source import digest_of
-from exporter.config.web_file import LoadedRules, load
+from exporter.config.watching import changed
 from exporter.model.access import Rules
+from exporter.model.extras import needs
+
+if TYPE_CHECKING:
+    from exporter.config.web_file import LoadedRules
 
 logger = logging.getLogger("exporter")
 
-#: Seconds between two looks at the files, and for which a change must stand: it may be half written.
+#: Seconds between two looks at the files.
 _INTERVAL = 1.0
-_DEBOUNCE = 0.2
 
 
 class WebFile:
@@ -62,19 +66,17 @@ class WebFile:
         """Until cancelled: each change is read once, when it has stood for a moment."""
         while True:
             await asyncio.sleep(_INTERVAL)
-            changed = await self._digest()
-            if changed == self._known:
-                continue
-            await asyncio.sleep(_DEBOUNCE)
-            if await self._digest() == changed:
+            if await changed(self._digest, lambda: self._known):
                 await self.reread()
 
-    def _load(self, path: Path) -> LoadedRules:
+    def _load(self, path: Path) -> "LoadedRules":
+        from exporter.config.web_file import load  # in a thread, and only where there is such a file
+
         loaded = load(path)
         try:
             self._take(loaded.rules)
         except ImportError:
-            problem = "basic_auth_users needs an extra that is not installed: pip install 'model-exporter[web]'"
+            problem = f"basic_auth_users {needs('web')}"
             raise ConfigError([Problem(str(path), 1, 1, "", problem)]) from None
         except (OSError, ValueError) as error:
             what = getattr(error, "strerror", None) or "not usable"

@@ -19,4 +19,7 @@ async def _play(host: str, port: int) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3 or not sys.argv[2].isdecimal():
+        sys.stderr.write("usage: python -m exporter.demo HOST PORT\n")
+        sys.exit(2)
     asyncio.run(_play(sys.argv[1], int(sys.argv[2])))

@@ -15,13 +15,13 @@ from exporter.model.failure import Failure, Reason
 from exporter.model.job import Job, Kind
 from exporter.model.observation import Detection
 from exporter.model.result import Result
+from exporter.model.target import MAX_LABEL_BYTES
 from exporter.protocols.expect import check_regex
 
 logger = logging.getLogger(__name__)
 
-#: Names of one list that are looked at, and bytes one may have.
+#: Names of one list that are looked at.
 MAX_NAMES = 10_000
-MAX_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,4 +129,4 @@ class Catalogue:
 
 def _usable(name: str) -> bool:
     """Whether a name can be a label, and be asked for."""
-    return bool(name) and name.isprintable() and len(name.encode("utf-8", "replace")) <= MAX_BYTES
+    return bool(name) and name.isprintable() and len(name.encode("utf-8", "replace")) <= MAX_LABEL_BYTES

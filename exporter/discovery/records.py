@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from exporter.discovery.groups import ADDRESS
 from exporter.discovery.listing import Part
+from exporter.model.endpoint import bracketed
+from exporter.model.extras import needs
 from exporter.model.failure import Failure, Reason
 from exporter.transport.thread import in_thread
 
@@ -55,8 +57,7 @@ def _look_up(question: Question, name: str) -> Part:
         import dns.nameserver
         import dns.resolver
     except ImportError:
-        message = "dns needs an extra that is not installed: pip install 'model-exporter[dns]'"
-        raise Failure(Reason.INTERNAL, message) from None
+        raise Failure(Reason.INTERNAL, f"dns {needs('dns')}") from None
     try:
         resolver = dns.resolver.Resolver(configure=not question.servers)
         if question.servers:
@@ -78,8 +79,7 @@ def _look_up(question: Question, name: str) -> Part:
 def _entry(question: Question, name: str, record: Any) -> dict[str, str] | None:
     """One record as labels; None for an SRV record that says there is no service."""
     if question.type != "SRV":
-        host = f"[{record.address}]" if question.type == "AAAA" else record.address
-        return {"__meta_dns_name": name, ADDRESS: f"{host}:{question.port}"}
+        return {"__meta_dns_name": name, ADDRESS: f"{bracketed(record.address)}:{question.port}"}
     target = record.target.to_text(omit_final_dot=True)
     if target == ".":
         return None

@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from exporter.protocols.patterns import fullmatch
 
@@ -17,7 +17,6 @@ Action = Literal[
     "replace", "keep", "drop", "keepequal", "dropequal", "hashmod", "labelmap", "labeldrop", "labelkeep",
     "lowercase", "uppercase",
 ]  # fmt: skip
-ACTIONS: tuple[str, ...] = get_args(Action)
 
 #: `$1`, `${1}`, `$name`, `${name}` and `$$`, as Go's regexp expands them: the longest name counts.
 _REFERENCE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))", re.ASCII)

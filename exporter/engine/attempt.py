@@ -21,15 +21,18 @@ class Attempt(Backstop, Generic[Found]):
     `redact` takes the credentials that were sent out of a text. It is its own backstop: one object less per attempt.
     """
 
-    __slots__ = ("asleep", "failure", "found", "measurement", "redact")
+    __slots__ = ("asleep", "began", "exchange", "failure", "found", "measurement", "redact")
 
-    def __init__(self, task: "asyncio.Task[Any]", timers: Timers, deadline: float) -> None:
-        Backstop.__init__(self, task, timers, deadline)
+    began: float  #: stamp of its start
+
+    def __init__(self, timers: Timers, deadline: float) -> None:
+        Backstop.__init__(self, timers, deadline)
         self.found: Found | None = None
         self.failure: Failure | None = None
         self.asleep: str | None = None
         self.measurement = _UNMEASURED
         self.redact: Callable[[str], str] = str
+        self.exchange: Exchange | None = None
 
 
 async def attempt(
@@ -43,13 +46,13 @@ async def attempt(
 
     `bug` is called while an exception is handled that nobody foresaw.
     """
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - this is running in it
-    deadline = timers.clock() + timeout
-    made: Attempt[Found] = Attempt(task, timers, deadline)
+    began = timers.clock()
+    deadline = began + timeout
+    made: Attempt[Found] = Attempt(timers, deadline)
+    made.began = began
     exchange: Exchange | None = None
     try:
-        exchange = open_exchange(deadline)
+        exchange = made.exchange = open_exchange(deadline)
         made.redact = exchange.redact
         made.found = await ask(exchange)
     except Failure as error:

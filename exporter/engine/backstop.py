@@ -5,9 +5,6 @@ lost its way, and for a connection that does not want to close. `asyncio.timeout
 and a timer of the loop per attempt.
 """
 
-import asyncio
-from typing import Any
-
 from exporter.transport.alarm import Timer, Timers
 
 #: Seconds after the deadline.
@@ -15,12 +12,12 @@ GRACE = 0.025
 
 
 class Backstop(Timer):
-    """Armed when made, around `task`. `withdraw` takes its cancellation back, `disarm` ends it."""
+    """Armed when made, around the running task. `withdraw` takes its cancellation back, `disarm` ends it."""
 
     __slots__ = ("_at", "_cancelling", "_excused", "_fired", "_task")
 
-    def __init__(self, task: "asyncio.Task[Any]", timers: Timers, deadline: float) -> None:
-        self._task = task
+    def __init__(self, timers: Timers, deadline: float) -> None:
+        self._task = task = timers.task()
         self._fired = self._excused = False
         #: Requests that somebody made before and never took back: not ours to count.
         self._cancelling = task.cancelling()

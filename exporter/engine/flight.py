@@ -34,7 +34,7 @@ class Flight(Ticket):
         slow: bool,
         behind: bool,
     ) -> None:
-        super().__init__(job.target.peer, slow, behind)
+        Ticket.__init__(self, job.target.peer, slow, behind)
         self.runner = runner
         self.job = job
         self.planned = planned  #: None for a run outside the schedule
@@ -42,9 +42,9 @@ class Flight(Ticket):
         self.done = done
         self.started = 0.0
         self.begun = False  #: the task took its first step
-        self.plain = job.load is None and job.evaluation is None  #: one question is all of it
+        self.plain = job.load is None and job.evaluation is None and not job.needs  #: one question is all of it
         self.task: asyncio.Task[None] | None = None  #: None while it waits for its first slots
-        self.trace_id = f"{getrandbits(128):032x}"
+        self.trace_id = getrandbits(128).to_bytes(16).hex()
         self.waiter: asyncio.Future[None] | None = None
 
     def open(self, deadline: float) -> Exchange:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from exporter.contracts import Exchange
-from exporter.engine.attempt import attempt, settled
+from exporter.engine.attempt import Attempt, attempt, settled
 from exporter.engine.attempts import wait_before_next
 from exporter.engine.flight import Done, Flight
 from exporter.engine.kept import kept, sampled
@@ -26,6 +26,7 @@ from exporter.model.load import Load, of_one
 from exporter.model.observation import NOTHING_MORE, Measurement, Observation
 from exporter.model.result import Result
 from exporter.transport.alarm import Timers
+from exporter.transport.thread import available
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +115,9 @@ class Runner:
         flight.started = now = self._clock()
         if flight.planned is not None:
             self._own.schedule_delay.observe(now - flight.planned if now > flight.planned else 0.0)
-        return asyncio.get_running_loop().create_task(self._fly(flight))
+        loop = self._timers.loop or asyncio.get_running_loop()  # the latter is a system call before 3.12
+        # Not by `create_task`, which writes a name for each, and looks for a factory that we do not have.
+        return asyncio.Task(self._fly(flight), loop=loop, name="run")
 
     def land(self, flight: Flight, result: Result | None) -> None:
         """Give the slots back and tell whoever launched it. Once; later calls do nothing."""
@@ -134,14 +137,19 @@ class Runner:
             if flight.plain:
                 result = await self._ask(flight)
             else:
+                if flight.job.needs:
+                    await available(flight.job.needs)
+                    flight.started = self._clock()
                 result = await self._ask_more(flight)
         finally:
             self.land(flight, result)
 
     def _ask_more(self, flight: Flight) -> Awaitable[Result]:
         """What a run does that is not one question alone."""
-        read = flight.job.load
-        return self._ask_many(flight) if read is None else self._ask_beside(flight, read)
+        job = flight.job
+        if job.evaluation is not None:
+            return self._ask_many(flight)
+        return self._ask(flight) if job.load is None else self._ask_beside(flight, job.load)
 
     async def _ask_beside(self, flight: Flight, read: ReadLoad) -> Result:
         """Ask, and read the server's load meanwhile."""
@@ -179,12 +187,14 @@ class Runner:
                 break
         if failure is not None:
             row, asleep = failure.row, None
-            status, evidence, reason, detail = row.status, row.evidence, failure.reason, failure.detail
+            detail, wire = self._told(made, failure, job)
+            status, evidence, reason = row.status, row.evidence, failure.reason
             retry_after, attempts = failure.retry_after, len(failures)
         else:
             asleep = made.asleep
             status, evidence, reason, detail = _HEALTHY, _OK if asleep is None else Evidence.NONE, None, asleep or ""
-            retry_after, attempts = None, len(failures) + 1
+            retry_after, attempts, wire = None, len(failures) + 1, ""
+        made.exchange = None  # the attempt lies among the timers for a while yet, and shall not keep the answer
         # By position: keywords go through a dictionary on their way into a class, and this is done in every run.
         return Result(
             job,
@@ -208,7 +218,18 @@ class Runner:
             None,
             sampled(made.found) if job.drift and made.found is not None else None,
             "" if asleep is None else "asleep",
+            wire,
         )
+
+    def _told(self, made: Attempt[Observation], failure: Failure, job: Job) -> tuple[str, str]:
+        """What people are told of an attempt that failed: the detail, and what was said on the wire."""
+        exchange = made.exchange
+        try:
+            if exchange is not None:
+                return exchange.redact(failure.detail, asked=True), exchange.told(made.began)
+        except Exception:
+            self.bug("runner", job)
+        return failure.detail, ""
 
     async def _ask_many(self, flight: Flight) -> Result:
         """A run of many questions, each of which is a run of its own."""

@@ -81,9 +81,6 @@ class _Gate:
 
     def admit(self, ticket: Ticket) -> bool:
         """Take a slot if there is one, else queue."""
-        if not (self.fast or ticket.apart) and self.held < self.capacity:
-            self.held += 1  # what nearly all do
-            return True
         lane = self.behind if ticket.behind else self.slow if ticket.slow else self.fast
         if not lane and self.held < self.capacity and not self._full(ticket):
             self._take(ticket)
@@ -118,12 +115,10 @@ class _Gate:
         self._take(ticket)
         return ticket
 
-    def give(self, ticket: Ticket) -> None:
-        """Take a slot back."""
-        self.held -= 1
-        if ticket.apart:
-            self.held_slow -= ticket.slow
-            self.held_behind -= ticket.behind
+    def left(self, ticket: Ticket) -> None:
+        """Note that one of those who stand apart gave its slot back."""
+        self.held_slow -= ticket.slow
+        self.held_behind -= ticket.behind
 
     def _take(self, ticket: Ticket) -> None:
         self.held += 1
@@ -175,12 +170,21 @@ class Slots:
         """Queue a ticket; `granted` is called when its turn has come, maybe at once."""
         self._number += 1
         ticket.number = self._number
-        ticket.stage = _HOST
-        self._own.waiting += 1
         gate = self._hosts.get(ticket.host)
         if gate is None:
             gate = self._spare.pop() if self._spare else _Gate(self._limits.per_host, _HOST)
             self._hosts[ticket.host] = gate
+        everybody = self._all
+        if not ticket.apart and gate.held < gate.capacity and everybody.held < everybody.capacity:
+            # What nearly all do. While there is room, nobody waits whose lane would let him have it.
+            gate.held += 1
+            everybody.held += 1
+            ticket.stage = _IN
+            self._own.in_flight += 1
+            ticket.granted()
+            return
+        ticket.stage = _HOST
+        self._own.waiting += 1
         if gate.admit(ticket):
             self._enter(ticket)
 
@@ -195,7 +199,9 @@ class Slots:
             self._own.waiting -= 1
         gate = self._hosts[ticket.host]
         if stage is not _HOST:
-            gate.give(ticket)
+            gate.held -= 1
+            if ticket.apart:
+                gate.left(ticket)
         # Before the global slot is given back: whoever waits for this host is then among those who may have it.
         if gate.fast or gate.slow or gate.behind:
             self._serve_host(ticket.host, gate)
@@ -204,7 +210,9 @@ class Slots:
             self._spare.append(gate)
         if stage is _IN:
             everybody = self._all
-            everybody.give(ticket)
+            everybody.held -= 1
+            if ticket.apart:
+                everybody.left(ticket)
             if everybody.fast or everybody.slow or everybody.behind:
                 self._serve_all()
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from exporter import log
+
 Schema = dict[str, Any]
 
 _TEXTS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -39,8 +41,8 @@ _MORE: dict[str, Schema] = {
     "global.imagePullSecrets": _SECRET_NAMES,
     "reloadInterval": _DURATION,
     "shutdownGrace": _DURATION,
-    "logLevel": {"enum": ["debug", "info", "warning", "error"]},
-    "logFormat": {"enum": ["logfmt", "json"]},
+    "logLevel": {"enum": list(log.LEVELS)},
+    "logFormat": {"enum": list(log.FORMATS)},
     "containerPort": _PORT,
     "service.port": _PORT,
     "service.type": {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},

@@ -5,9 +5,9 @@ Every number lives in a slot; rendering reads the slots and nothing else. Times 
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Final
 
-from exporter.ledger import metadata
+from exporter.ledger import booking
+from exporter.ledger.booking import CONCLUSIVE
 from exporter.ledger.evaluation import Evaluated
 from exporter.ledger.numbers import (
     DURATION_BOUNDS,
@@ -28,9 +28,9 @@ from exporter.ledger.records import Dirty, ProbeRecord, TargetRecord
 from exporter.ledger.replicas import Replicas
 from exporter.ledger.training import TrainingRecord
 from exporter.model.cost import Balance
-from exporter.model.failure import TABLE, Evidence, Reason, Status
+from exporter.model.failure import TABLE, Evidence
 from exporter.model.job import Job
-from exporter.model.result import Past, Result
+from exporter.model.result import Result
 from exporter.model.state import State, StateChange, Verdict
 from exporter.model.training import Rules
 
@@ -57,14 +57,6 @@ __all__ = [
     "TargetRecord",
     "TrainingRecord",
 ]
-
-
-#: Evidence of a run that shows whether the model can what it was asked for; other runs say nothing of it.
-CONCLUSIVE: Final = frozenset({Evidence.OK, Evidence.REFUSED, Evidence.WRONG, Evidence.BROKEN})
-
-
-# Before 3.12 a member of an enum is looked up by way of its class at each use.
-_HEALTHY, _ERROR = Status.HEALTHY, Status.ERROR
 
 
 class Ledger:
@@ -143,14 +135,14 @@ class Ledger:
         probe = target.probes.get(job.probe)
         if probe is None or probe.job.fingerprint != job.fingerprint:
             return False
-        self._book(probe, result)
-        self._book_target(target, result)
+        booking.of_probe(probe, result, self.kept)
+        booking.of_target(target, result)
         if probe.costly:
-            self._book_costly(target, probe, result)
+            booking.of_costly(target, probe, result, self.bounds)
         if result.suspect:
             self.own.suspect += 1
         target.settle(self.clock())
-        target.dirty |= Dirty.RUN
+        target.dirty |= Dirty.RUN if result.attempts <= 1 else Dirty.RUN | Dirty.CHANGE
         return True
 
     def judge(self, name: str, verdict: Verdict) -> StateChange | None:
@@ -179,7 +171,7 @@ class Ledger:
         """Count one canary run that differs from the cheap evidence; each side is `ok` or `bad`."""
         record = self.targets[name]
         record.disagreements[cheap, canary] += 1
-        record.dirty |= Dirty.RUN
+        record.dirty |= Dirty.CHANGE
 
     def skip(self, job: Job, reason: str, count: int = 1, *, paused: bool = False) -> None:
         """Count slots that were not used: asleep, budget, overlap, missed or maintenance. `paused`: the reason goes on,
@@ -222,7 +214,7 @@ class Ledger:
             probe.next_at = next_at
             if probe.interval != interval:
                 probe.interval = interval
-                record.dirty |= Dirty.RUN
+                record.dirty |= Dirty.CHANGE
 
     def add_training(self, name: str, rules: Rules) -> TrainingRecord:
         """Start remembering a training job; one that is known goes on by these rules."""
@@ -251,121 +243,3 @@ class Ledger:
         record.dirty = Dirty.ALL
         record.rendered = None
         self.revision += 1
-
-    def _book(self, probe: ProbeRecord, result: Result) -> None:
-        healthy = result.status is _HEALTHY
-        measured = result.measurement
-        probe.success = healthy
-        probe.runs += 1
-        probe.attempts += result.attempts
-        if result.attempts > 1:
-            probe.retries += result.attempts - 1
-        probe.last_run_at = result.at
-        probe.last_duration = measured.duration
-        probe.phases = measured.phases
-        probe.http_status = measured.http_status
-        probe.response_bytes = measured.response_bytes
-        probe.last = result
-        if probe.paused:
-            probe.paused = dict.fromkeys(probe.paused, False)
-        if healthy:
-            probe.successes += 1
-            probe.last_success_at = result.at
-            probe.streak += 1
-            stream = result.observation.stream
-            ttft = None if stream is None else min(stream.ttft.values(), default=None)
-            probe.recent.add(result.at, measured.duration, result.ended - result.started, ttft, self.kept)
-            if measured.duration is not None:
-                probe.duration.observe(measured.duration, result.trace_id, result.at)
-        else:
-            self._book_failure(probe, result)
-
-    def _book_failure(self, probe: ProbeRecord, result: Result) -> None:
-        failures, again = probe.recent_failures, probe.streak == 0
-        probe.streak = 0
-        probe.last_failure = result
-        before = failures[-1] if failures and again else None
-        past = _past(result, before)
-        if past.count > 1:
-            failures[-1] = past
-        else:
-            failures.append(past)
-            del failures[:-RECENT_BAD]
-        probe.failures[result.status, result.reason or Reason.INTERNAL] += 1
-
-    def _book_costly(self, target: TargetRecord, probe: ProbeRecord, result: Result) -> None:
-        """What only a run that made the model work tells of a probe and its target."""
-        job, healthy = result.job, result.status is Status.HEALTHY
-        probe.server_seconds = result.observation.server_seconds
-        self._book_stream(probe, result)
-        if probe.drift is not None:
-            probe.drift.note(result.sample, good=healthy)
-        if job.capability:
-            probe.capable = healthy if result.evidence in CONCLUSIVE else None
-            target.note_capabilities()
-        if (evaluated := target.evaluations.get(job.probe)) is not None:
-            evaluated.note(result.observation.score, result.at)
-            target.dirty |= Dirty.CHANGE
-        if job.load is not None:
-            target.load = result.load_after or result.load
-        if job.canary and healthy:
-            duration = result.measurement.duration
-            if target.lifecycle.good(job.probe, result.started, result.ended, duration):
-                target.dirty |= Dirty.CHANGE
-
-    def _book_stream(self, probe: ProbeRecord, result: Result) -> None:
-        stream = result.observation.stream
-        tokens = result.observation.tokens
-        probe.max_gap = stream.max_gap if stream else None
-        probe.time_per_output_token = stream.time_per_output_token if stream else None
-        probe.tokens_per_second = stream.output_tokens_per_second if stream else None
-        if stream is not None:
-            for channel, seconds in stream.ttft.items():
-                if (found := probe.ttft.get(channel)) is None:
-                    found = probe.ttft[channel] = Histogram(self.bounds.ttft, self.bounds.form)
-                found.observe(seconds, result.trace_id, result.at)
-            if probe.inter_chunk is not None:
-                for gap in stream.gaps:
-                    probe.inter_chunk.observe(gap)
-            if probe.outcomes is not None:
-                probe.outcomes[stream.outcome] += 1
-            if tokens is None:
-                # The server told no usage: what we saw is the only account there is.
-                probe.tokens["output"] += stream.token_events
-        if tokens is not None:
-            probe.tokens["input"] += tokens.input
-            probe.tokens["output"] += tokens.output
-            probe.tokens["reasoning"] += tokens.reasoning
-            probe.tokens["cached"] += tokens.cached
-
-    def _book_target(self, target: TargetRecord, result: Result) -> None:
-        seen = result.observation
-        if result.measurement.certificate_not_after is not None:
-            target.certificate_not_after = result.measurement.certificate_not_after
-        if not (seen.info or seen.facts) or result.status is _ERROR:
-            return
-        version = target.info.get("model_version")
-        if metadata.note(target, seen, canary=result.job.kind.canary):
-            target.dirty |= Dirty.CHANGE
-            if target.info.get("model_version") != version:
-                target.version_at = result.at - (result.ended - result.started)
-
-
-def _past(result: Result, before: Past | None) -> Past:
-    """What is kept of a failure; `before` is that of the run before it, which it goes on when they are alike."""
-    measured = result.measurement
-    alike = before is not None and (before.status, before.reason, before.http_status) == (
-        result.status, result.reason, measured.http_status,
-    )  # fmt: skip
-    return Past(
-        at=result.at,
-        status=result.status,
-        reason=result.reason,
-        detail=result.detail,
-        duration=measured.duration,
-        attempts=result.attempts,
-        http_status=measured.http_status,
-        trace_id=result.trace_id,
-        first_at=before.first_at if before is not None and alike else result.at,
-        count=before.count + 1 if before is not None and alike else 1,
-    )

@@ -26,7 +26,7 @@ class Dirty:
     """
 
     STATIC: Final = 1  #: what the config says
-    CHANGE: Final = 2  #: state, info, metadata
+    CHANGE: Final = 2  #: what most runs leave as it is: state, info, metadata, retries
     RUN: Final = 4  #: what every run moves
     ALL: Final = 7
 

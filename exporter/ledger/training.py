@@ -2,7 +2,8 @@
 
 import math
 
-from exporter.model.training import MAX_NAME, MAX_NAMES, Divergence, Outcome, Reading, Rules
+from exporter.model.text import label
+from exporter.model.training import MAX_NAMES, Divergence, Outcome, Reading, Rules
 
 
 class TrainingRecord:
@@ -115,7 +116,7 @@ class TrainingRecord:
 
     def _admit(self, told: str) -> str:
         """The name under which a value is kept, `""` where there is no room for it."""
-        name = _clean(told)
+        name = label(told)
         names = self.rules.names
         if names is not None:
             return name if name in names else ""
@@ -146,11 +147,3 @@ class Descent:
     def diverged(self) -> bool:
         """Whether each of the last values was too large."""
         return self._over >= self.rule.values
-
-
-def _clean(name: str) -> str:
-    """A name as a label may have it: what a log told is cut, and loses what cannot be printed."""
-    if not name.isprintable():
-        name = "".join(char for char in name if char.isprintable())
-    encoded = name.encode(errors="replace")
-    return (name if len(encoded) <= MAX_NAME else encoded[:MAX_NAME].decode(errors="ignore")).strip()

@@ -6,16 +6,13 @@ from operator import attrgetter
 
 from exporter.ledger import DURATION_BOUNDS, INTER_CHUNK_BOUNDS, TTFT_BOUNDS, Dirty, ProbeRecord, TargetRecord
 from exporter.metrics.budget import BUDGET_FAMILIES
-from exporter.metrics.evaluation import EVALUATION_FAMILIES, EVALUATION_SERIES
+from exporter.metrics.evaluation import EVALUATION_FAMILIES
 from exporter.metrics.family import Family, Rows, closed, histogram, histograms, info, rare, value, values
-from exporter.metrics.own import MISSING, OWN, OwnFamily
-from exporter.metrics.replicas import REPLICA_FAMILIES
-from exporter.metrics.text import Type, clean, number
-from exporter.metrics.training import TRAINING_FAMILIES
-from exporter.model.job import Kind
+from exporter.metrics.text import Type, number
 from exporter.model.observation import PHASES
 from exporter.model.state import State
 from exporter.model.stream import Outcome
+from exporter.model.text import label
 
 #: What model_probe_info may say beside `protocol`: text a server told, in this order.
 INFO_KEYS = ("server", "server_version", "model_version", "platform", "model_id")
@@ -35,7 +32,7 @@ def _one_hot(target: TargetRecord) -> Iterable[int]:
 def _info(target: TargetRecord) -> Iterable[tuple[str, str]]:
     yield "protocol", target.target.protocol
     for key in INFO_KEYS:
-        if text := clean(target.info.get(key, "")):
+        if text := label(target.info.get(key, "")):
             yield key, text
 
 
@@ -118,14 +115,14 @@ _TARGET_FAMILIES = (
         shape=closed(State, lambda target: target.state_seconds.values()),
     ),
     Family(
-        name="model_probe_disagreement_total", type=_C, group=_RUN, rows=Rows.TARGET, labels=("cheap", "canary"),
+        name="model_probe_disagreement_total", type=_C, group=_CHANGE, rows=Rows.TARGET, labels=("cheap", "canary"),
         series=2,
         help="Canary runs that contradicted the cheap probes: cheap=ok, canary=bad is a health check that lies. "
         "Busy and loading are not bad.",
         shape=closed((("ok", "bad"), ("bad", "ok")), lambda target: target.disagreements.values()),
     ),
     Family(
-        name="model_probe_tls_certificate_not_after_timestamp_seconds", type=_G, group=_RUN, rows=Rows.TARGET,
+        name="model_probe_tls_certificate_not_after_timestamp_seconds", type=_G, group=_CHANGE, rows=Rows.TARGET,
         help="Unix time at which the server's certificate expires. The last one seen stays while handshakes fail.",
         shape=value(attrgetter("certificate_not_after")), on_demand=True,
     ),
@@ -180,7 +177,7 @@ _PROBE_FAMILIES = (
     _probe("model_probe_attempts_total", _C, "Tries, retries included: a run makes one or more.", "attempts",
         on_demand=True),
     _probe("model_probe_retries_total", _C, "Tries after the first of a run. Rising while runs succeed: flaky.",
-        "retries"),
+        "retries", group=_CHANGE),
     Family(
         name="model_probe_duration_seconds", type=_H, group=_RUN, rows=Rows.PROBE, series=len(DURATION_BOUNDS) + 3,
         help="Time of the successful attempt of healthy runs, from name look-up to last byte; waiting and backoff "
@@ -202,7 +199,8 @@ _PROBE_FAMILIES = (
     _probe("model_probe_last_success_timestamp_seconds", _G, "Unix time at which the last healthy run ended.",
         "last_success_at"),
     _probe("model_probe_interval_seconds", _G,
-        "Time between runs in force, quicker re-checks of a failing canary and Retry-After included.", "interval"),
+        "Time between runs in force, quicker re-checks of a failing canary and Retry-After included.", "interval",
+        group=_CHANGE),
     _probe("model_probe_http_status_code", _G, "HTTP status of the last attempt; absent when none came.",
         "http_status", on_demand=True),
     _probe("model_probe_response_size_bytes", _G, "Body bytes of the last attempt; absent when none came.",
@@ -236,7 +234,8 @@ def _match(probe: ProbeRecord) -> int | None:
     return None if probe.drift is None or probe.drift.match is None else int(probe.drift.match)
 
 
-_DRIFT_FAMILIES = (
+#: What only a canary has whose answers are held against each other.
+DRIFT_FAMILIES = (
     _drift("model_probe_canary_match", _G,
         "1 when the last answer of a canary was one of the last 4 different good ones, 0 when it was none of them: the "
         "model is another, or not the same twice. Absent when no whole answer came, and for a first one.",
@@ -299,85 +298,5 @@ _STREAM_FAMILIES = (
 
 #: Every metric of watched targets.
 FAMILIES: tuple[Family, ...] = (
-    *_TARGET_FAMILIES, *BUDGET_FAMILIES, *EVALUATION_FAMILIES, *_PROBE_FAMILIES, *_DRIFT_FAMILIES, *_STREAM_FAMILIES,
+    *_TARGET_FAMILIES, *BUDGET_FAMILIES, *EVALUATION_FAMILIES, *_PROBE_FAMILIES, *DRIFT_FAMILIES, *_STREAM_FAMILIES,
 )  # fmt: skip
-
-
-def series(kind: Kind) -> int:
-    """Series that one more healthy probe of this kind has over HTTPS."""
-    return sum(family.series for family in FAMILIES if family.rows is not Rows.TARGET and family.rows.holds(kind))
-
-
-#: Series that every other probe has, and an evaluation has not: it is no exchange by itself, and its answers may tell
-#: no tokens.
-_UNTOLD = sum(
-    family.series
-    for family in FAMILIES
-    if family.name.removeprefix("model_probe_")
-    in ("last_duration_seconds", "phase_seconds", "http_status_code", "response_size_bytes", "tokens_total")
-)
-
-#: Series a healthy target has beside those of its probes.
-TARGET_SERIES = sum(family.series for family in FAMILIES if family.rows is Rows.TARGET)
-
-
-_INTRODUCTION = f"""\
-# Metrics
-
-Written by `model-exporter` from its own declarations; do not edit.
-
-Every series of a watched target carries `target`, `model` and the labels the config gives the target; series of a
-probe add `probe`, its name. The series of one replica of a target add `address`; what tells of all of them together has
-none. The exporter probes on a schedule of its own, so a scrape shows the latest results and
-starts nothing: `model_probe_last_run_timestamp_seconds` says how old they are. A gauge of the last run that the last
-run did not produce is absent, never zero and never an older value. There are no `_created` series, and no timestamps
-on samples. Histograms carry the trace id of a run as exemplar where the scraper asks for OpenMetrics or protobuf; in
-protobuf they may have native buckets, beside or instead of these (docs/histograms.md).
-
-## Series
-
-A healthy target over HTTPS has {TARGET_SERIES} series of its own. Each probe adds, by its kind, at the default bounds:
-
-| kind | series |
-|---|---|
-"""
-
-
-def reference() -> str:
-    """docs/reference/metrics.md."""
-    kinds = "".join(
-        f"| `{kind}` | {series(kind)} |\n" for kind in (Kind.HEALTH, Kind.READY, Kind.METADATA, Kind.INFER, Kind.STREAM)
-    )
-    return (
-        f"{_INTRODUCTION}{kinds}\n"
-        "Each fact, reason, pair of states, skip or pause reason, limit of a budget (two), further channel and number "
-        "of a server's load that was seen adds its own. An `infer` probe whose "
-        f"server counts no tokens has {len(TOKEN_TYPES)} fewer, and a canary that is watched for drift "
-        f"{len(_DRIFT_FAMILIES)} more. A target has one more once a canary was good, and another once it is known what "
-        "its first request had to wait for. "
-        f"An `evaluate` probe has {series(Kind.EVALUATE) - _UNTOLD} series once it ran, {EVALUATION_SERIES} of the "
-        "target by its name, and one for each type of tokens that its answers told.\n\n"
-        f"## Watched targets\n\n{_table((*FAMILIES, *REPLICA_FAMILIES, MISSING))}\n"
-        "## Training jobs\n\n"
-        "Every series carries `training`, the job's name in the config, and no label of a target. A job has "
-        f"{sum(family.series for family in TRAINING_FAMILIES)} series, and one more for each name of a value and each "
-        f"other number that its log told.\n\n{_table(TRAINING_FAMILIES)}\n"
-        f"## The exporter itself\n\n{_table(OWN)}\n"
-        "Beside them the standard `process_*` and `python_info`. `/probe` answers `probe_success` and "
-        "`probe_duration_seconds` as blackbox_exporter does, with the metrics of those runs.\n"
-    )
-
-
-def _table(families: Iterable[Family | OwnFamily]) -> str:
-    rows = [
-        f"| `{family.name}` | {family.type} | {', '.join(_labels(family))} | {family.help} |\n" for family in families
-    ]
-    return "| metric | type | labels | meaning |\n|---|---|---|---|\n" + "".join(rows)
-
-
-def _labels(family: Family | OwnFamily) -> Iterable[str]:
-    if isinstance(family, Family) and family.rows is Rows.TRAINING:
-        yield "training"
-    elif isinstance(family, Family) and family.rows not in (Rows.TARGET, Rows.REPLICAS):
-        yield "probe"
-    yield from family.labels

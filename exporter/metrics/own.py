@@ -19,7 +19,6 @@ from exporter.ledger import Histogram, Own
 from exporter.metrics import protobuf
 from exporter.metrics.text import Type, number, pairs
 
-Key = str | tuple[str, ...]
 Reading = float | Histogram | Mapping[str, float] | Mapping[tuple[str, ...], float] | None
 
 

@@ -5,9 +5,6 @@ import re
 from collections.abc import Iterable
 from enum import StrEnum
 
-#: Bytes of UTF-8 a label value may have that a server told us.
-SERVER_TEXT = 128
-
 #: Stands for the labels in a template.
 MARK = "\0"
 #: Stands behind each family's lines until they are cut apart: one byte, because that is found faster than two.
@@ -33,14 +30,6 @@ def valid(value: str) -> str:
 def escape(value: str) -> str:
     """A label value as it stands between the quotes."""
     return valid(value).translate(_ESCAPES)
-
-
-def clean(value: str) -> str:
-    """What a server said, fit for a label: no control or unassigned characters, at most SERVER_TEXT bytes."""
-    if not value.isprintable():
-        value = "".join(char for char in value if char.isprintable())
-    encoded = value.encode()
-    return value if len(encoded) <= SERVER_TEXT else encoded[:SERVER_TEXT].decode(errors="ignore")
 
 
 def pairs(labels: Iterable[tuple[str, str]]) -> str:

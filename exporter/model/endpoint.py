@@ -6,6 +6,11 @@ from typing import Literal
 from exporter.model.secret import Secret
 
 
+def bracketed(host: str) -> str:
+    """A host as it stands before a port: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 @dataclass(frozen=True, slots=True)
 class Tls:
     """TLS settings of a connection. Paths are re-read when the files change."""
@@ -56,7 +61,7 @@ class Proxy:
     @property
     def name(self) -> str:
         """`host:port`, for people."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,7 @@ class Endpoint:
         """`host` or `host:port` as the Host header has it: the scheme's default port is left out."""
         if self.scheme == "unix":
             return "localhost"
-        host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host  # a zone is ours alone
+        host = bracketed(self.host.partition("%")[0])  # a zone is ours alone
         default = {"http": 80, "https": 443}.get(self.scheme)
         return host if self.port == default else f"{host}:{self.port}"
 

@@ -124,6 +124,8 @@ class Job:
     drift: bool = False
     #: Of a canary: the most that one attempt uses of a budget.
     cost: Cost = ONE_REQUEST
+    #: Modules that take a while to import: a run's time begins when they are there.
+    needs: tuple[str, ...] = ()
     #: Of a run that asks many questions, one by one: which, and what their answers are worth. `ask` is then not used.
     evaluation: Evaluation | None = None
 

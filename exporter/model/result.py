@@ -1,5 +1,7 @@
 """What one run found, and what the runner made of it."""
 
+from dataclasses import field
+
 from exporter.model.failure import Evidence, Reason, Status
 from exporter.model.frozen import frozen
 from exporter.model.job import Job
@@ -15,7 +17,8 @@ class Result:
     `planned`, `started` and `ended` are of the engine's monotonic clock; `at` is Unix time of the end. `attempts`
     counts tries made; `failures` holds the reason of each that failed. `suspect`: the loop lagged meanwhile.
     `load` was read at a canary's start, `load_after` once it had ended as busy or slow; None where nothing was told.
-    `sample` is of the answer of a canary that watches for drift; None where no whole answer came.
+    `sample` is of the answer of a canary that watches for drift; None where no whole answer came. `wire` tells people
+    what was said on the wire in the last attempt of a run that failed, without secrets.
 
     `skipped` (`asleep`) says why it was no run after all: nothing was asked that costs, so it is neither good nor bad.
     Its status is then healthy, its evidence none, and its detail says more.
@@ -42,6 +45,7 @@ class Result:
     load_after: Load | None = None
     sample: Sample | None = None
     skipped: str = ""
+    wire: str = field(default="", repr=False)
 
     @property
     def outcome(self) -> str:

@@ -4,6 +4,7 @@ Only the beginning of an answer is looked at, so taking a sample costs about as 
 """
 
 import math
+import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ NUMBERS_KEPT = 64
 NEAR = 1e-3
 NEAR_ANGLE = 1e-4
 
-_MOST = 1.7976931348623157e308
+#: Numbers beyond this are infinite to a float.
+_MOST = sys.float_info.max
 
 
 @dataclass(frozen=True, slots=True, eq=False)

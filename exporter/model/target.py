@@ -7,6 +7,11 @@ from exporter.model.cost import Allowance
 from exporter.model.endpoint import Endpoint
 from exporter.model.maintenance import Window
 
+#: Bytes of UTF-8 that a name or the value of a label may have.
+MAX_LABEL_BYTES = 256
+#: Addresses of one target that are watched at most.
+MAX_ADDRESSES = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

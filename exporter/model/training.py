@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 #: Names of values that are kept of one job where no list of names is given.
 MAX_NAMES = 64
-#: Bytes of UTF-8 a name may have that a log told; more are cut off.
-MAX_NAME = 128
 #: Seconds without a value after which a job is taken for stalled.
 STALL_AFTER = 600.0
 

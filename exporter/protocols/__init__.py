@@ -1,4 +1,10 @@
-"""What is known of each server family: one module each, imported only when its name is used."""
+"""What is known of each server family: one module each, imported only when its name is used.
+
+What they share stands beside them. Asking and reading: `family` and `application` (bases), `address`, `answer`,
+`reading`, `text`, `rpc`. What is expected: `expect`, and what it is made of (`values`, `numbers`, `tensors`, `vectors`
+...). Language models: `language`, `streaming`, `stopping`, `isolation`, `worst_case`. `auto`: `detect` and `evidence`.
+A family with more than one module has its name before each: `openai_*`, `ollama_*`, `triton_*`.
+"""
 
 from collections.abc import Mapping
 from importlib import import_module

@@ -142,6 +142,12 @@ def error_text(value: Any) -> str:
     return ""
 
 
+def refuse_error(value: Any, reason: Reason = Reason.ERROR_EVENT) -> None:
+    """Raise the `Failure` of an error that came with status 200; a value that is none of the forms is no error."""
+    if error := error_text(value):
+        raise Failure(reason, f"an error with status 200: {quote(error)}")
+
+
 def _first_text(value: dict[str, Any], *keys: str) -> str:
     return next((text for key in keys if isinstance(text := value.get(key), str) and text), "")
 

@@ -11,7 +11,7 @@ from urllib.parse import quote_plus
 
 from pydantic import Field
 
-from exporter.contracts import Exchange, Headers, Response
+from exporter.contracts import Exchange, Headers, Problem, Response
 from exporter.model.cost import Cost
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind, Scope
@@ -23,7 +23,7 @@ from exporter.protocols.family import Family, Plain, encode
 from exporter.protocols.isolation import TAG
 from exporter.protocols.language import Conversation, Form, TokenWaits
 from exporter.protocols.listing import names
-from exporter.protocols.reading import handle, parse_object
+from exporter.protocols.reading import handle, object_of
 from exporter.protocols.streaming import Promise
 from exporter.protocols.worst_case import worst_case
 from exporter.settings import Settings
@@ -31,7 +31,7 @@ from exporter.transport.framing import SseParser
 
 _VERSION = ("anthropic-version", "2023-06-01")
 _HEADERS = (_VERSION, ("Content-Type", "application/json"), ("Accept", "application/json"))
-_STREAM_HEADERS = (_VERSION, ("Content-Type", "application/json"), ("Accept", "text/event-stream"))
+_STREAM_HEADERS = (_VERSION, *language.STREAM_HEADERS)
 
 #: Pages of the listing that are followed, and models asked for on each.
 _PAGES = 10
@@ -74,7 +74,7 @@ class Anthropic(Family):
         """Of the model, where one is named."""
         return Scope.MODEL if self.model else Scope.SERVER
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
+    def problems(self, kind: Kind) -> Sequence[Problem]:
         """Contradictory requests."""
         if not kind.canary:
             return ()
@@ -97,7 +97,7 @@ class Anthropic(Family):
             await self._page(exchange, "")
             return Observation()
         response = await self._get(exchange, f"/v1/models/{segment(self.model)}")
-        value = parse_object(response.body)
+        value = await object_of(response.body)
         anthropic_answer.refuse_error(value)
         if not isinstance(value.get("id"), str):
             raise Failure(Reason.MALFORMED, f"the answer has no id: {answer.message(response.body)}")

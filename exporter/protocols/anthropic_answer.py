@@ -9,7 +9,7 @@ from exporter.model.stream import Channel, Tokens
 from exporter.protocols import answer
 from exporter.protocols.language import Said
 from exporter.protocols.openai_answer import is_listing
-from exporter.protocols.reading import count, parse, parse_object, string
+from exporter.protocols.reading import count, json_or_none, parse_object, string
 from exporter.protocols.streaming import NOTHING, Step
 from exporter.protocols.text import quote
 from exporter.transport.framing import Event
@@ -53,9 +53,7 @@ def page(body: bytes) -> tuple[list[str], str]:
 
 def refuse_error(value: Mapping[str, Any]) -> None:
     """Raise the `Failure` of an error that came with status 200."""
-    error = answer.error_text(value)
-    if error:
-        raise Failure(_reason(value), f"an error with status 200: {quote(error)}")
+    answer.refuse_error(value, _reason(value))
 
 
 def whole(body: bytes) -> Said:
@@ -166,10 +164,7 @@ def _reason(value: Mapping[str, Any]) -> Reason:
 
 
 def _error_type(body: bytes) -> str:
-    try:
-        value = parse(body[: answer.LOOK])
-    except Failure:
-        return ""
+    value = json_or_none(body, answer.LOOK)
     error = value.get("error") if isinstance(value, dict) else None
     return string(error.get("type")) if isinstance(error, dict) else ""
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from exporter.contracts import Exchange, Headers
+from exporter.contracts import Exchange, Headers, Problem
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind
 from exporter.model.observation import Observation, Output
@@ -16,7 +16,6 @@ from exporter.protocols import answer, stopping, streaming, unmarked
 from exporter.protocols.expect import TextExpect, TextStreamExpect, check_body, large
 from exporter.protocols.family import Canary, Family, encode
 from exporter.protocols.reading import handle
-from exporter.protocols.text import quote
 from exporter.protocols.unmarked import Waiting
 
 _JSON = (("Content-Type", "application/json"),)
@@ -37,7 +36,7 @@ class CallStream(Waiting, Call):
 class Application(Family):
     """Base of these protocols."""
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
+    def problems(self, kind: Kind) -> Sequence[Problem]:
         """A canary without its request: nobody but the operator knows what the application takes."""
         if kind.canary and self.settings.body is None:
             return ((("body",), "missing; needs the JSON that this application takes"),)
@@ -64,24 +63,13 @@ class Application(Family):
             if not 200 <= response.status < 300:
                 failure = self.judge(response.status, response.headers, await response.body(), path)
                 raise failure or Failure(Reason.INTERNAL, "a stream was refused without a reason")
-            framing, reader = unmarked.by_look(response.headers.get("content-type").partition(";")[0].strip().lower())
-            limits = streaming.waits(
-                exchange, settings.first_token_timeout, settings.idle_timeout, stop_after=settings.stop_after
-            )
-            followed = await streaming.follow(
-                exchange, response, framing, reader, promise=unmarked.PROMISE, limits=limits
-            )
+            form = unmarked.by_look(response.headers.media_type)
+            followed = await unmarked.follow(exchange, response, form, settings)
         failure = followed.failure
         if failure is None:
             said = followed.text.encode("utf-8", "replace")
             failure = await handle(said, self._check, large(settings.expect))
-        return Observation(
-            failure=failure,
-            stream=followed.summary,
-            tokens=followed.summary.usage,
-            answer=quote(followed.text),
-            output=Output(text=followed.text),
-        )
+        return unmarked.report(followed, failure)
 
     @abstractmethod
     def call_path(self) -> str:

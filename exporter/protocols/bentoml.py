@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from exporter.contracts import Exchange
+from exporter.contracts import Exchange, Problem
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind, Scope
 from exporter.model.observation import Observation, Proposal
@@ -72,7 +72,7 @@ class BentoMl(Application):
         """Of the model: the service itself says whether it is ready."""
         return Scope.MODEL
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
+    def problems(self, kind: Kind) -> Sequence[Problem]:
         """A canary without its route or its request."""
         found = list(super().problems(kind))
         if kind.canary and self.settings.path is None:

@@ -72,6 +72,14 @@ class Detect(Family):
     default_kinds: ClassVar[tuple[Kind, ...]] = (Kind.DETECT,)
     schemes: ClassVar[frozenset[str]] = HTTP | GRPC | {"tcp"}
 
+    def imports(self) -> tuple[str, ...]:
+        """What asking over gRPC takes, where that is done."""
+        if self.scheme in HTTP:
+            return ()
+        from exporter.protocols import rpc
+
+        return rpc.imports("health", "open_inference")
+
     async def detect(self, exchange: Exchange) -> Observation:
         """What the server is. Raises `Failure` when that cannot be decided now: then it is asked again."""
         if self.scheme not in HTTP:

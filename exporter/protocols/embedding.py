@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from exporter.contracts import Problem
 from exporter.protocols.expect import Timely
 from exporter.protocols.family import Canary
 from exporter.protocols.language import DEFAULT_PROMPT
@@ -46,12 +47,12 @@ class AskMeaning(Canary):
         return None if self.body is not None else len(self.texts or self.input)
 
 
-def contradictions(asked: AskMeaning, api: str, checks: Iterable[str]) -> list[tuple[tuple[str | int, ...], str]]:
-    """What is missing or contradictory: (field path, message). `checks` are the keys of `expect` the api has."""
+def contradictions(asked: AskMeaning, api: str, checks: Iterable[str]) -> list[Problem]:
+    """What is missing or contradictory. `checks` are the keys of `expect` the api has."""
     wanted = ("query", "texts") if api == "rerank" else ("input",)
     keys: tuple[str, ...] = ("input", "query", "texts")
     given = [key for key in keys if key in asked.model_fields_set and getattr(asked, key) is not None]
-    found: list[tuple[tuple[str | int, ...], str]]
+    found: list[Problem]
     if asked.body is not None:
         found = [((key,), "found beside body; needs one of them") for key in given]
     else:

@@ -5,10 +5,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from exporter.contracts import Response
-from exporter.model.failure import Failure
 from exporter.protocols import litserve_info
 from exporter.protocols.mlflow import version_of
-from exporter.protocols.reading import parse
+from exporter.protocols.reading import json_or_none
 from exporter.protocols.text import label
 
 #: Bytes of an answer that are looked at.
@@ -50,12 +49,7 @@ class Question(NamedTuple):
 
 def json_of(response: Response) -> Any:
     """The JSON object or list of an answer, None for anything else."""
-    if len(response.body) > LOOK or response.body.lstrip()[:1] not in (b"{", b"["):
-        return None
-    try:
-        return parse(response.body)
-    except Failure:
-        return None
+    return json_or_none(response.body, LOOK) if response.body.lstrip()[:1] in (b"{", b"[") else None
 
 
 def _text(response: Response) -> str:

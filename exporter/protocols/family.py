@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field
 
-from exporter.contracts import Exchange, Response
+from exporter.contracts import Exchange, Problem, Response
 from exporter.model.cost import ONE_REQUEST, Cost
 from exporter.model.job import Kind, Scope, Within
 from exporter.model.load import Load
@@ -102,6 +102,10 @@ class Family:
         """What a `ready` answer speaks of."""
         return Scope.SERVER
 
+    def imports(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
     def steady(self) -> bool:
         """Whether the canary, asked again, has to bring the same answer."""
         return isinstance(self.settings, Canary) and self.settings.steady
@@ -119,8 +123,8 @@ class Family:
         """One request, and no tokens: the server counts none."""
         return ONE_REQUEST
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
-        """What is missing or contradictory: (field path, message)."""
+    def problems(self, kind: Kind) -> Sequence[Problem]:
+        """What is missing or contradictory."""
         return ()
 
     def route(self, route: str) -> str:

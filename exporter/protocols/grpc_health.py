@@ -41,6 +41,10 @@ class GrpcHealth(Family):
         """Of the model, where one is asked about."""
         return Scope.MODEL if self._service(self.model) else Scope.SERVER
 
+    def imports(self) -> tuple[str, ...]:
+        """All it does is done by grpcio."""
+        return rpc.imports("health")
+
     async def health(self, exchange: Exchange) -> Observation:
         """The server, or the service that is named, is serving."""
         await self._check(exchange, self._service(""))

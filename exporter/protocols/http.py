@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from exporter.contracts import Exchange, Headers, Response
+from exporter.contracts import Exchange, Headers, Problem, Response
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind
 from exporter.model.observation import NOTHING_MORE, Observation, Output
@@ -28,7 +28,6 @@ from exporter.protocols.expect import (
 )
 from exporter.protocols.family import Family, UrlPath, encode
 from exporter.protocols.reading import handle
-from exporter.protocols.text import quote
 from exporter.protocols.unmarked import Waiting
 from exporter.settings import HeaderName, Settings, problem
 from exporter.settings import Headers as SecretHeaders
@@ -107,7 +106,7 @@ class Http(Family):
         self._looks = probe.expect.looks
         self._right = spans(probe.expect.status)
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
+    def problems(self, kind: Kind) -> Sequence[Problem]:
         """A body that the method does not carry."""
         if self.settings.body is not None and self._method in ("GET", "HEAD"):
             return ((("body",), f"found a body with method {self._method}; allowed: a method such as POST"),)
@@ -137,24 +136,12 @@ class Http(Family):
         async with streaming.begin(exchange, opening, probe.first_token_timeout) as response:
             if not accepts(self._right, response.status):
                 self._judge(response.status, response.headers, await response.body())
-            kind = response.headers.get("content-type").partition(";")[0].strip().lower()
-            framing, reader = unmarked.by_label(kind)
-            limits = streaming.waits(
-                exchange, probe.first_token_timeout, probe.idle_timeout, stop_after=probe.stop_after
-            )
-            followed = await streaming.follow(
-                exchange, response, framing, reader, promise=unmarked.PROMISE, limits=limits
-            )
+            form = unmarked.by_label(response.headers.media_type)
+            followed = await unmarked.follow(exchange, response, form, probe)
         failure = followed.failure
         if failure is None:
             failure = await self._check(response.headers, followed.text.encode("utf-8", "replace"))
-        return Observation(
-            failure=failure,
-            stream=followed.summary,
-            tokens=followed.summary.usage,
-            answer=quote(followed.text),
-            output=Output(text=followed.text),
-        )
+        return unmarked.report(followed, failure)
 
     def _request(self) -> tuple[Sequence[tuple[str, str]], bytes | None]:
         if self._plain:

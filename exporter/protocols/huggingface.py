@@ -5,7 +5,7 @@ from typing import Any
 from exporter.contracts import Headers
 from exporter.model.failure import Failure, Reason
 from exporter.protocols import answer
-from exporter.protocols.reading import count, parse, parse_object, string
+from exporter.protocols.reading import count, json_or_none, parse_object, string
 from exporter.protocols.text import label
 
 
@@ -20,7 +20,7 @@ def judge(status: int, headers: Headers, body: bytes, *, model: str, path: str) 
         return None
     if status == 424:
         failure.http_status = None  # without the code, `http_status` is evidence of something broken
-    elif status in (429, 503) and overloaded(_value(body)):
+    elif status in (429, 503) and overloaded(json_or_none(body, answer.LOOK)):
         failure.reason = Reason.OVERLOADED
     return failure
 
@@ -30,6 +30,11 @@ def overloaded(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
     return string(value.get("error_type")).lower() == "overloaded" or "overloaded" in string(value.get("error")).lower()
+
+
+def reason_of(error: Any) -> Reason:
+    """What an error in an answer with status 200 means."""
+    return Reason.OVERLOADED if overloaded(error) else Reason.ERROR_EVENT
 
 
 def described(body: bytes, *numbers: str) -> tuple[dict[str, str], dict[str, float]]:
@@ -44,10 +49,3 @@ def described(body: bytes, *numbers: str) -> tuple[dict[str, str], dict[str, flo
             info[key] = label(text)
     facts = {name: float(number) for name in numbers if (number := count(value.get(name))) is not None}
     return info, facts
-
-
-def _value(body: bytes) -> Any:
-    try:
-        return parse(body[: answer.LOOK])
-    except Failure:
-        return None

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from exporter.contracts import Exchange, Headers
+from exporter.contracts import Exchange, Headers, Problem
 from exporter.model.cost import Cost
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind, Scope
@@ -24,7 +24,7 @@ from exporter.protocols.listing import names
 from exporter.protocols.openai_answer import models
 from exporter.protocols.openai_numbers import judge_embeddings, judge_ranking
 from exporter.protocols.rankings import RankExpect
-from exporter.protocols.reading import count, handle, parse_object, string
+from exporter.protocols.reading import count, handle, object_of, string
 from exporter.protocols.text import label, quote
 from exporter.protocols.vectors import VectorExpect
 from exporter.protocols.worst_case import worst_case
@@ -60,7 +60,7 @@ class Infinity(Family):
         """Of the model, where one is named."""
         return Scope.MODEL if self.model else Scope.SERVER
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
+    def problems(self, kind: Kind) -> Sequence[Problem]:
         """A request that its api does not take."""
         if kind is not Kind.INFER:
             return ()
@@ -72,10 +72,10 @@ class Infinity(Family):
 
     async def health(self, exchange: Exchange) -> Observation:
         """The server tells the time."""
-        path = address.with_query(self.base.removesuffix("/v1") + "/health", self.query)
+        path = address.beside(self.base, "/health", self.query)
         response = await exchange.request("GET", path)
         answer.require(response, path=path)
-        moment = parse_object(response.body).get("unix")
+        moment = (await object_of(response.body)).get("unix")
         if not isinstance(moment, int | float) or isinstance(moment, bool):
             raise Failure(Reason.MALFORMED, f"the answer does not tell the time: {answer.message(response.body)}")
         return Observation()

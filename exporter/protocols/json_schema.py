@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
 
+from exporter.model.extras import needs
 from exporter.model.failure import Failure, Reason
 from exporter.protocols import patterns
 from exporter.protocols.reading import parse
@@ -38,17 +39,13 @@ def _schema(value: Any, info: ValidationInfo) -> str:
         try:
             value = parse(read_text(value, info))
         except Failure as failure:
-            raise problem("schema", f"the file is not JSON: {_plain(failure.detail)}; {allowed}") from None
+            raise problem("schema", f"the file is not JSON: {failure.detail}; {allowed}") from None
     if not isinstance(value, dict):
         raise problem("schema", f"found {{found}}; {allowed}", found=value)
     text = json.dumps(value)
     if not missing() and (wrong := _wrong(text)):
-        raise problem("schema", f"found no JSON Schema: {_plain(wrong)}; {allowed}")
+        raise problem("schema", f"found no JSON Schema: {wrong}; {allowed}")
     return text
-
-
-def _plain(text: str) -> str:
-    return text.replace("{", "(").replace("}", ")")
 
 
 #: A JSON Schema, inline or `{file: PATH}`, kept as the text of its JSON: values that compare and hash.
@@ -64,8 +61,7 @@ def check_schema(schema: str, value: Any) -> list[str]:
     library is not installed.
     """
     if missing():
-        text = "a JSON Schema needs an extra that is not installed: pip install 'model-exporter[schema]'"
-        raise Failure(Reason.INTERNAL, text)
+        raise Failure(Reason.INTERNAL, f"a JSON Schema {needs('schema')}")
     from referencing.exceptions import Unresolvable
 
     try:

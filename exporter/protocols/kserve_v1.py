@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from exporter.contracts import Exchange
+from exporter.contracts import Exchange, Problem
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind, Scope
 from exporter.model.observation import Observation
@@ -19,7 +19,7 @@ from exporter.protocols.family import Family, Plain
 from exporter.protocols.identity import ServerMetadata
 from exporter.protocols.open_inference import server_info
 from exporter.protocols.predictions import Predict
-from exporter.protocols.reading import handle, parse_object, string
+from exporter.protocols.reading import handle, object_of, string
 from exporter.protocols.text import label
 from exporter.settings import Settings
 
@@ -51,7 +51,7 @@ class KserveV1(Family):
         """Of the model, where one is named."""
         return Scope.MODEL if self.model else Scope.SERVER
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
+    def problems(self, kind: Kind) -> Sequence[Problem]:
         """A missing model, or not exactly one form of input."""
         if kind is not Kind.INFER:
             return ()
@@ -78,7 +78,7 @@ class KserveV1(Family):
             if response.status == 503:
                 failure = answer.because(failure, Reason.NOT_READY)
             raise failure
-        ready = parse_object(response.body).get("ready")
+        ready = (await object_of(response.body)).get("ready")
         if not isinstance(ready, bool):
             raise Failure(Reason.MALFORMED, f"the answer has no ready: {answer.message(response.body)}")
         if not ready:
@@ -91,12 +91,12 @@ class KserveV1(Family):
         if response.status == 404:
             return identity.report(self.settings, {})
         answer.require(response)
-        told = parse_object(response.body)
+        told = await object_of(response.body)
         info = server_info(told)
         if self.model:
             response = await self.get(exchange, f"/v2/models/{segment(self.model)}")
             if response.status == 200:
-                told |= parse_object(response.body)
+                told |= await object_of(response.body)
                 if platform := string(told.get("platform")):
                     info["platform"] = label(platform)
         return identity.report(self.settings, info, told=told)
@@ -117,13 +117,13 @@ class KserveV1(Family):
         if not self.model:
             return Observation()
         response = await self.get(exchange, f"/v2/models/{segment(self.model)}")
-        inputs = parse_object(response.body).get("inputs") if response.status == 200 else None
+        inputs = (await object_of(response.body)).get("inputs") if response.status == 200 else None
         row = tensors.zero_row(inputs[0]) if isinstance(inputs, list) and len(inputs) == 1 else None
         return Observation(proposal=None if row is None else predictions.proposal("instances", [row]))
 
     async def _listed(self, exchange: Exchange) -> list[Any]:
         response = await self.get_ok(exchange, "/v1/models")
-        models = parse_object(response.body).get("models")
+        models = (await object_of(response.body)).get("models")
         if not isinstance(models, list):
             raise Failure(Reason.MALFORMED, f"the answer has no models: {answer.message(response.body)}")
         return models

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from exporter.contracts import Exchange, Headers, StreamResponse
+from exporter.contracts import Exchange, Headers, Problem, StreamResponse
 from exporter.model.failure import Failure, Reason
 from exporter.model.observation import Account, Observation, Output
 from exporter.model.stream import Channel, Outcome, StreamMeter, Tokens
@@ -15,7 +15,7 @@ from exporter.protocols import answer, garbage, isolation, stopping, streaming
 from exporter.protocols.expect import TextExpect, TimelyStream, check_text, failed, large
 from exporter.protocols.family import Canary
 from exporter.protocols.garbage import Sound
-from exporter.protocols.reading import handle, parse
+from exporter.protocols.reading import handle, json_or_none, parse
 from exporter.protocols.stopping import Stopping
 from exporter.protocols.streaming import Followed, Framing, Promise, Reader
 from exporter.protocols.text import quote
@@ -24,6 +24,9 @@ from exporter.protocols.values import check_value
 from exporter.settings import Count, PositiveDuration, Text
 
 DEFAULT_PROMPT = "Say OK."
+
+#: Of a request whose answer is to come as server-sent events.
+STREAM_HEADERS = (("Content-Type", "application/json"), ("Accept", "text/event-stream"))
 
 
 class AnswerExpect(TextExpect, Sound):
@@ -152,9 +155,9 @@ _BESIDE_BODY = frozenset({*Canary.model_fields, *TokenWaits.model_fields, "api",
 Judge = Callable[[int, Headers, bytes], Failure | None]
 
 
-def contradictions(question: Question) -> list[tuple[tuple[str | int, ...], str]]:
-    """What is contradictory in a question: (field path, message)."""
-    found: list[tuple[tuple[str | int, ...], str]] = []
+def contradictions(question: Question) -> list[Problem]:
+    """What is contradictory in a question."""
+    found: list[Problem] = []
     if isinstance(question, Conversation) and question.prompt is not None and question.messages is not None:
         found.append((("messages",), "found prompt and messages; needs exactly one of them"))
     if question.body is not None:
@@ -197,7 +200,7 @@ async def follow(
         if not 200 <= response.status < 300:
             body = await response.body()
             raise refusal(response.status, response.headers, body) or Failure(Reason.INTERNAL, "a refusal without one")
-        media = response.headers.get("content-type").partition(";")[0].strip().lower()
+        media = response.headers.media_type
         if media in ("application/json", "text/html"):
             return await _no_stream(exchange, response, media)
         limits = streaming.waits(
@@ -237,12 +240,7 @@ def _essence(text: str, tools: Mapping[int, tuple[str, str]]) -> list[Any]:
 
 async def _no_stream(exchange: Exchange, response: StreamResponse, media: str) -> Observation:
     body = await response.body(answer.LOOK)
-    error = ""
-    if media == "application/json":
-        try:
-            error = answer.error_text(parse(body))
-        except Failure:
-            error = ""
+    error = answer.error_text(json_or_none(body)) if media == "application/json" else ""
     if error:
         outcome = Outcome.ERROR_EVENT
         failure = Failure(Reason.ERROR_EVENT, f"an error with status {response.status}: {quote(error)}")

@@ -16,7 +16,7 @@ from exporter.protocols import answer, identity, litserve_info
 from exporter.protocols.application import Application, Call, CallStream
 from exporter.protocols.family import Plain
 from exporter.protocols.identity import ModelMetadata
-from exporter.protocols.reading import parse_object
+from exporter.protocols.reading import object_of
 from exporter.settings import Settings
 
 #: Where an API listens unless its author chose another path.
@@ -53,7 +53,9 @@ class LitServe(Application):
         if not litserve_info.routes(response.body):
             said = answer.message(response.body)
             raise Failure(Reason.MALFORMED, f"the answer is not LitServe's: {said}", http_status=response.status)
-        return identity.report(self.settings, litserve_info.describe(response.body), told=parse_object(response.body))
+        return identity.report(
+            self.settings, litserve_info.describe(response.body), told=await object_of(response.body)
+        )
 
     def call_path(self) -> str:
         """The API's path."""

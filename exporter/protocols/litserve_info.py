@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from exporter.model.failure import Failure
-from exporter.protocols.reading import parse
+from exporter.protocols.reading import json_or_none
 from exporter.protocols.text import label
 
 
@@ -29,8 +28,5 @@ def describe(body: bytes) -> dict[str, str]:
 
 
 def _about(body: bytes) -> dict[str, Any]:
-    try:
-        value = parse(body) if body.lstrip()[:1] == b"{" else None
-    except Failure:
-        return {}
+    value = json_or_none(body) if body.lstrip()[:1] == b"{" else None
     return value if isinstance(value, dict) and "model" in value else {}

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from exporter.contracts import Exchange
+from exporter.contracts import Exchange, Problem
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind
 from exporter.model.observation import Observation
@@ -49,7 +49,7 @@ class Mlflow(Family):
         # People paste the address they send predictions to.
         super().__init__(path=path.removesuffix("/invocations"), **given)
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
+    def problems(self, kind: Kind) -> Sequence[Problem]:
         """Not exactly one form of input."""
         if kind is not Kind.INFER:
             return ()

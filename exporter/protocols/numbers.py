@@ -1,11 +1,13 @@
 """Checks on numbers that a model gave back, flat or nested: how near they are to known ones, and their range."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any, Self
 
 from pydantic import Field, model_validator
 
 from exporter.protocols.compare import difference, flatten, show
+from exporter.protocols.reading import kind
 from exporter.settings import Settings, problem
 
 
@@ -66,6 +68,22 @@ def check_numbers(expect: NumberChecks, wanted: Sequence[Any] | None, data: Sequ
             more = f" (and {len(out) - 1} more)" if len(out) > 1 else ""
             found.append(f"{where}[{out[0]}] is {show(flat[out[0]])}, expected {expect}{more}")
     return found
+
+
+def finite(value: Any) -> bool:
+    """Whether a JSON value is a number that can be worked with."""
+    # A comparison holds for no NaN, and an integer of any length can be compared.
+    most = sys.float_info.max
+    return isinstance(value, int | float) and not isinstance(value, bool) and -most <= value <= most
+
+
+def instead(value: Any) -> str:
+    """What stands where a number should, in words."""
+    if value is None:
+        return "null, which is how NaN is written by some servers"
+    if isinstance(value, float):
+        return "NaN" if value != value else "infinite"
+    return "too large a number" if isinstance(value, int) and not isinstance(value, bool) else kind(value)
 
 
 def shape_of(data: Any) -> list[int] | None:

@@ -8,7 +8,7 @@ model has left. How that works, and where it has to give in: docs/protocols.md.
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from exporter.contracts import Exchange, Headers
+from exporter.contracts import Exchange, Headers, Problem
 from exporter.model.cost import Cost
 from exporter.model.failure import Asleep, Failure, Reason
 from exporter.model.job import Kind, Scope
@@ -57,7 +57,7 @@ class Ollama(Family):
         """Of the model, where one is named."""
         return Scope.MODEL if self.model else Scope.SERVER
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
+    def problems(self, kind: Kind) -> Sequence[Problem]:
         """Contradictory requests, and a canary for no model."""
         return ollama_request.problems(self.settings, self.model) if kind.canary else ()
 
@@ -69,7 +69,7 @@ class Ollama(Family):
     async def health(self, exchange: Exchange) -> Observation:
         """The server tells its version."""
         response = await self.get_ok(exchange, "/api/version")
-        ollama_answer.version(response.body)
+        await handle(response.body, ollama_answer.version)
         return Observation()
 
     async def ready(self, exchange: Exchange) -> Observation:
@@ -80,7 +80,7 @@ class Ollama(Family):
     async def metadata(self, exchange: Exchange) -> Observation:
         """The server's version; which model that is, what it is made of, and whether it is in memory."""
         response = await self.get_ok(exchange, "/api/version")
-        info = {"server": "ollama", "server_version": label(ollama_answer.version(response.body))}
+        info = {"server": "ollama", "server_version": label(await handle(response.body, ollama_answer.version))}
         entry = await self._entry(exchange)
         if entry is None:
             return identity.report(self.settings, info)
@@ -156,7 +156,7 @@ class Ollama(Family):
     async def _shown(self, exchange: Exchange) -> dict[str, Any]:
         response = await self.post_ok(exchange, self.route("/api/show"), {"model": self.model})
         shown = await handle(response.body, parse_object)
-        ollama_answer.refuse_error(shown)
+        answer.refuse_error(shown)
         return shown
 
     async def _residency(self, exchange: Exchange) -> Residency:
@@ -167,7 +167,7 @@ class Ollama(Family):
             answer.require(response, path=path)
         if response.status != 200:
             return Residency(told=False)
-        return ollama_residency.find(response.body, response.headers, self.model)
+        return await handle(response.body, lambda body: ollama_residency.find(body, response.headers, self.model))
 
     async def _terms(self, exchange: Exchange) -> dict[str, Any]:
         """What a canary has to say so that the model stays as long, and as it is. Raises `Asleep`."""
@@ -213,7 +213,7 @@ class Ollama(Family):
     def _judge_vectors(self, body: bytes) -> Observation:
         expect = self.settings.expect
         value = parse_numbers(body)
-        ollama_answer.refuse_error(value)
+        answer.refuse_error(value)
         rows = value.get("embeddings") if isinstance(value, dict) else None
         if not isinstance(rows, list):
             raise Failure(Reason.MALFORMED, f"the answer has no embeddings: {answer.message(body)}")

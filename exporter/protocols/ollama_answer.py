@@ -43,19 +43,12 @@ def trained_context(shown: Mapping[str, Any]) -> int | None:
 def whole(body: bytes) -> Said:
     """An answer that is not a stream. Raises `Failure` (malformed, error_event)."""
     value = parse_object(body)
-    refuse_error(value)
+    answer.refuse_error(value)
     if not isinstance(value.get("response"), str) and not isinstance(value.get("message"), dict):
         raise Failure(Reason.MALFORMED, f"the answer has no response and no message: {answer.message(body)}")
     step = _step(value)
     tools = {at: (name, "") for at, name, _ in step.tools}
     return Said(step.text, step.channels, step.finish, step.usage, tools, value, step.account)
-
-
-def refuse_error(value: Mapping[str, Any]) -> None:
-    """Raise the `Failure` of an error that came with status 200."""
-    error = answer.error_text(value)
-    if error:
-        raise Failure(Reason.ERROR_EVENT, f"an error with status 200: {quote(error)}")
 
 
 def read(event: Event) -> Step:

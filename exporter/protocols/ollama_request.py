@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from exporter.contracts import Problem
 from exporter.protocols import language
 from exporter.protocols.expect import Timely
 from exporter.protocols.language import AnswerExpect, Conversation, TokenWaits
@@ -70,8 +71,8 @@ def route(settings: AskOllama | AskOllamaStream) -> str:
     return settings.path or _ROUTES[settings.api]
 
 
-def problems(settings: AskOllama | AskOllamaStream, model: str) -> list[tuple[tuple[str | int, ...], str]]:
-    """What is contradictory or missing: (field path, message)."""
+def problems(settings: AskOllama | AskOllamaStream, model: str) -> list[Problem]:
+    """What is contradictory or missing."""
     found = language.contradictions(settings)
     if not model:
         found.append(((), "needs the model's name: set `model` on the target"))

@@ -63,9 +63,7 @@ def find(body: bytes, headers: Headers, model: str) -> Residency:
 def models(body: bytes) -> list[dict[str, Any]]:
     """The entries of `/api/tags` or `/api/ps`. Raises `Failure` (malformed, error_event) when it is no such list."""
     value = parse_object(body)
-    error = answer.error_text(value)
-    if error:
-        raise Failure(Reason.ERROR_EVENT, f"an error with status 200: {answer.message(body)}")
+    answer.refuse_error(value)
     entries = value.get("models")
     if entries is None and "models" in value:
         return []  # how some versions write an empty list

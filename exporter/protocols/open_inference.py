@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from exporter.contracts import Exchange, Response
+from exporter.contracts import Exchange, Problem, Response
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind, Scope
 from exporter.model.observation import Observation
@@ -19,7 +19,7 @@ from exporter.protocols.address import segment
 from exporter.protocols.compare import show
 from exporter.protocols.family import GRPC, HTTP, Family, Plain
 from exporter.protocols.identity import VersionsExpect, VersionsMetadata
-from exporter.protocols.reading import handle, parse, parse_object
+from exporter.protocols.reading import handle, json_or_none, object_of, parse_object
 from exporter.protocols.tensors import Infer, Version
 from exporter.protocols.text import label
 from exporter.settings import Settings
@@ -73,14 +73,14 @@ class OpenInference(Family):
         """Of the model, where one is named."""
         return Scope.MODEL if self.model else Scope.SERVER
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
+    def problems(self, kind: Kind) -> Sequence[Problem]:
         """A missing model, missing inputs, or inputs that do not fit their shape."""
         if kind is Kind.METADATA and not self.model and not _of_server(self.settings.expect):
             return ((("expect",), "needs the model's name: set `model` on the target"),)
         if kind is not Kind.INFER:
             return ()
         settings: Infer = self.settings
-        found: list[tuple[tuple[str | int, ...], str]] = []
+        found: list[Problem] = []
         if not self.model and settings.path is None:
             found.append(((), "needs the model's name: set `model` on the target"))
         if settings.inputs is None and settings.body is None:
@@ -121,7 +121,7 @@ class OpenInference(Family):
         response = await self.get(exchange, "/v2")
         if response.status != 404 or not self.model:
             answer.require(response)
-            server = parse_object(response.body)
+            server = await object_of(response.body)
             info |= server_info(server)
         if not self.model:
             return identity.report(self.settings, info, told=server)
@@ -132,7 +132,7 @@ class OpenInference(Family):
 
     async def _model(self, exchange: Exchange, info: dict[str, str]) -> Observation:
         response = await self.get_ok(exchange, self._model_route())
-        model = parse_object(response.body)
+        model = await object_of(response.body)
         if not isinstance(model.get("name"), str):
             raise Failure(Reason.MALFORMED, f"the answer has no name: {answer.message(response.body)}")
         versions = _texts(model.get("versions"))
@@ -173,7 +173,7 @@ class OpenInference(Family):
         if not self.model:
             return Observation()
         response = await self.get_ok(exchange, self._model_route())
-        return Observation(proposal=tensors.proposal(parse_object(response.body).get("inputs")))
+        return Observation(proposal=tensors.proposal((await object_of(response.body)).get("inputs")))
 
     def _model_route(self) -> str:
         version = getattr(self.settings, "version", None)
@@ -190,7 +190,7 @@ class OpenInference(Family):
 
     def _judge(self, body: bytes) -> Observation:
         value = parse_object(body)
-        tensors.refuse_error(value)
+        answer.refuse_error(value)
         return tensors.judge(self.settings, value)
 
 
@@ -212,12 +212,7 @@ def _of_server(expect: MetadataExpect) -> bool:
 
 def _denies(response: Response) -> bool:
     """Whether a 2xx readiness answer says no in its body. Bodies that are empty or of another shape say nothing."""
-    if not response.body.lstrip().startswith(b"{") or len(response.body) > answer.LOOK:
-        return False
-    try:
-        value = parse(response.body)
-    except Failure:
-        return False
+    value = json_or_none(response.body, answer.LOOK)
     return isinstance(value, dict) and (value.get("ready") is False or value.get("live") is False)
 
 

@@ -8,7 +8,7 @@ status UNKNOWN; KServe's is NOT_FOUND. RepositoryIndex is an extension that Trit
 from collections.abc import Sequence
 from typing import Any
 
-from exporter.contracts import Exchange, Reply
+from exporter.contracts import Exchange, Problem, Reply
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind
 from exporter.model.observation import Observation
@@ -18,14 +18,12 @@ from exporter.protocols.reading import handle
 from exporter.protocols.repository import Entry
 
 SERVICE = "/inference.GRPCInferenceService/"
-#: What Triton says of a model that it has and does not serve, be it that it loads or that it was unloaded.
-_KNOWN = "no available versions"
 
 
 class OpenInferenceGrpc(OpenInference):
     """Open Inference Protocol v2, gRPC. Settings and expectations are those of REST."""
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
+    def problems(self, kind: Kind) -> Sequence[Problem]:
         """As over REST, and what only REST has, or gRPC has no type for."""
         found = list(super().problems(kind))
         if kind is Kind.INFER:
@@ -34,6 +32,10 @@ class OpenInferenceGrpc(OpenInference):
             ]
             found += tensor_messages.problems(self.settings.inputs or (), self.settings.parameters)
         return found
+
+    def imports(self) -> tuple[str, ...]:
+        """What gRPC takes."""
+        return rpc.imports("open_inference")
 
     async def health(self, exchange: Exchange) -> Observation:
         """The server is alive."""
@@ -118,7 +120,8 @@ class OpenInferenceGrpc(OpenInference):
             return Failure(Reason.NOT_READY, "the server answers that it is not ready")
         reply = await self._call(exchange, "ModelMetadata", **self._which())
         failure = rpc.judge(reply, model=self.model)
-        if failure is not None and failure.reason is Reason.MODEL_NOT_FOUND and _KNOWN not in reply.message:
+        known = repository.NOT_SERVED in reply.message
+        if failure is not None and failure.reason is Reason.MODEL_NOT_FOUND and not known:
             return failure
         return Failure(Reason.NOT_READY, "the server answers that the model is not ready")
 

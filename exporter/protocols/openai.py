@@ -32,7 +32,7 @@ from exporter.protocols.openai_canary import Canaries
 from exporter.protocols.openai_request import Ask, AskStream
 from exporter.protocols.openai_servers import GENERIC, HOSTED, Server
 from exporter.protocols.openai_visit import Visit, absent
-from exporter.protocols.reading import handle, parse_object
+from exporter.protocols.reading import handle, object_of, parse_object
 from exporter.protocols.text import quote
 from exporter.settings import Settings
 
@@ -219,7 +219,7 @@ class OpenAi(Canaries):
             response.status, response.headers, response.body, model=self.model, path=visit.path(route)
         )
         if failure is None:
-            return {"id": self.model, **parse_object(response.body)}
+            return {"id": self.model, **await object_of(response.body)}
         if failure.reason is not Reason.MODEL_NOT_FOUND:
             raise failure
         try:

@@ -32,7 +32,7 @@ def judge(status: int, headers: Headers, body: bytes, *, model: str = "", path: 
 def models(body: bytes) -> list[dict[str, Any]]:
     """The entries of `GET /v1/models`. Raises `Failure` (malformed, error_event) when it is no such list."""
     value = parse_object(body)
-    refuse_error(value)
+    answer.refuse_error(value)
     data = value.get("data")
     if data is None and value.get("object") == "list":
         return []  # Ollama without a model
@@ -61,8 +61,8 @@ def usage_of(value: Any) -> Tokens | None:
     prompt, completion = count(value.get("prompt_tokens")), count(value.get("completion_tokens"))
     if prompt is None and completion is None:
         return None
-    cached = _detail(value, "prompt_tokens_details", "cached_tokens")
-    reasoning = _detail(value, "completion_tokens_details", "reasoning_tokens")
+    cached = told_of(value, "prompt_tokens_details", "cached_tokens")
+    reasoning = told_of(value, "completion_tokens_details", "reasoning_tokens")
     return Tokens(
         input=max(0, (prompt or 0) - cached),
         output=max(0, (completion or 0) - reasoning),
@@ -79,7 +79,7 @@ def believed(usage: Tokens | None, channels: tuple[Channel, ...]) -> Tokens | No
 def whole(body: bytes) -> Said:
     """An answer that is not a stream. Raises `Failure` (malformed, error_event)."""
     value = parse_object(body)
-    refuse_error(value)
+    answer.refuse_error(value)
     choice = _choice(value)
     if choice is None:
         raise Failure(Reason.MALFORMED, f"the answer has no choices: {answer.message(body)}")
@@ -123,13 +123,6 @@ def signed(value: Mapping[str, Any]) -> dict[str, str]:
     return {key: label(sign) for key, sign in signs.items() if sign}
 
 
-def refuse_error(value: Any) -> None:
-    """Raise the `Failure` of an error that came with status 200."""
-    error = answer.error_text(value)
-    if error:
-        raise Failure(Reason.ERROR_EVENT, f"an error with status 200: {quote(error)}")
-
-
 def _choice(value: Mapping[str, Any]) -> dict[str, Any] | None:
     """The first choice. Some servers send null or an empty list beside usage; further choices are not looked at."""
     choices = value.get("choices")
@@ -169,6 +162,7 @@ def _tools(said: Mapping[str, Any]) -> tuple[tuple[int, str, str], ...]:
     return tuple(found)
 
 
-def _detail(usage: Mapping[str, Any], group: str, key: str) -> int:
+def told_of(usage: Mapping[str, Any], group: str, key: str) -> int:
+    """Tokens of one kind, out of a group of a usage; 0 where they are not told."""
     details = usage.get(group)
     return (count(details.get(key)) or 0) if isinstance(details, dict) else 0

@@ -7,7 +7,7 @@ from exporter.model.failure import Asleep, Failure
 from exporter.protocols import ollama_residency, openai_answer
 from exporter.protocols.openai_servers import Server
 from exporter.protocols.openai_visit import PATIENCE, Visit
-from exporter.protocols.reading import parse, string
+from exporter.protocols.reading import json_or_none, string
 
 #: Only vLLM's development mode has it.
 _IS_SLEEPING = "/is_sleeping"
@@ -74,8 +74,5 @@ def _object(response: Response | None) -> dict[str, Any]:
     """The JSON object of a good answer, an empty one for anything else."""
     if response is None or response.status != 200:
         return {}
-    try:
-        value = parse(response.body)
-    except Failure:
-        return {}
+    value = json_or_none(response.body)
     return value if isinstance(value, dict) else {}

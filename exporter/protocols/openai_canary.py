@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from exporter.contracts import Exchange, Headers
+from exporter.contracts import Exchange, Headers, Problem
 from exporter.model.cost import Cost
 from exporter.model.failure import Failure
 from exporter.model.job import Kind
@@ -39,8 +39,6 @@ _DONE_SEEN = "openai.done_seen"
 #: Times a request is sent again with less in it, when the server names what it does not take.
 _CONCESSIONS = 5
 
-_STREAM_HEADERS = (("Content-Type", "application/json"), ("Accept", "text/event-stream"))
-
 
 class Canaries(Family):
     """A protocol whose infer and stream are OpenAI's."""
@@ -50,7 +48,7 @@ class Canaries(Family):
     #: The server as the config names it.
     given: str = "auto"
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
+    def problems(self, kind: Kind) -> Sequence[Problem]:
         """Contradictory requests."""
         return openai_request.problems(self.settings, self.given) if kind.canary else ()
 
@@ -103,7 +101,7 @@ class Canaries(Family):
 
         for left in reversed(range(_CONCESSIONS + 1)):
             request = openai_request.payload(settings, self.model, stream=True, without=without)
-            opening = exchange.stream("POST", path, headers=_STREAM_HEADERS, body=encode(request))
+            opening = exchange.stream("POST", path, headers=language.STREAM_HEADERS, body=encode(request))
             concession = None
             try:
                 found = await language.follow(exchange, opening, settings, settings.expect, form, refusal)

@@ -8,9 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from exporter.contracts import Headers, Response
-from exporter.model.failure import Failure
 from exporter.protocols import litserve_info
-from exporter.protocols.reading import parse
+from exporter.protocols.reading import json_or_none
 
 #: Bytes of an answer that are looked at.
 LOOK = 256 * 1024
@@ -104,12 +103,7 @@ def _openapi(response: Response) -> str:
 
 
 def _json(response: Response) -> Any:
-    if len(response.body) > LOOK or response.body.lstrip()[:1] != b"{":
-        return None
-    try:
-        return parse(response.body)
-    except Failure:
-        return None
+    return json_or_none(response.body, LOOK) if response.body.lstrip()[:1] == b"{" else None
 
 
 #: A model that vLLM owns may be served by vLLM, by NIM with vLLM inside, or by a gateway that shows only `/v1`.

@@ -12,7 +12,7 @@ from exporter.model.failure import Failure, Reason
 from exporter.model.stream import Channel, Tokens
 from exporter.protocols import account, answer
 from exporter.protocols.language import Said
-from exporter.protocols.openai_answer import believed, refuse_error, signed
+from exporter.protocols.openai_answer import believed, signed
 from exporter.protocols.reading import count, parse, parse_object, string
 from exporter.protocols.streaming import NOTHING, Step
 from exporter.protocols.text import quote
@@ -25,7 +25,7 @@ def whole(body: bytes) -> Said:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]  # the form of a prompt that is a list
     if not isinstance(value, dict) or not isinstance(value.get("content"), str):
-        refuse_error(value)
+        answer.refuse_error(value)
         raise Failure(Reason.MALFORMED, f"the answer has no content: {answer.message(body)}")
     if value.get("stop") is False:
         raise Failure(Reason.INCOMPLETE, "the answer is not whole")

@@ -9,7 +9,6 @@ from exporter.model.failure import Failure, Reason
 from exporter.model.observation import Observation, Output
 from exporter.model.stream import Tokens
 from exporter.protocols import answer, rankings, vectors
-from exporter.protocols.openai_answer import refuse_error
 from exporter.protocols.rankings import RankExpect
 from exporter.protocols.reading import count
 from exporter.protocols.vectors import VectorExpect
@@ -24,7 +23,7 @@ def judge_embeddings(body: bytes, expect: VectorExpect, texts: int | None) -> Ob
     Raises `Failure`: malformed (NaN among it), empty, error_event.
     """
     value = vectors.parse_numbers(body)
-    refuse_error(value)
+    answer.refuse_error(value)
     data = value.get("data") if isinstance(value, dict) else None
     if not isinstance(data, list) or not all(isinstance(item, dict) and "embedding" in item for item in data):
         raise Failure(Reason.MALFORMED, f"the answer is not a list of embeddings: {answer.message(body)}")
@@ -43,7 +42,7 @@ def judge_embeddings(body: bytes, expect: VectorExpect, texts: int | None) -> Ob
 def judge_ranking(body: bytes, expect: RankExpect, texts: int | None) -> Observation:
     """What there is to report of a ranking; as for embeddings. SGLang's is a bare list."""
     value = vectors.parse_numbers(body)
-    refuse_error(value)
+    answer.refuse_error(value)
     results = value
     if isinstance(value, dict):
         results = value.get("results", value.get("data"))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo
 
+from exporter.contracts import Problem
 from exporter.protocols import language
 from exporter.protocols.expect import Timely
 from exporter.protocols.isolation import TAG
@@ -72,8 +73,6 @@ _WITH_USAGE = {"include_usage": True}
 #: `user` as the name of a key; and as a role, where an error quotes the request.
 _NAMES_USER = re.compile(r"""["'`]user\\?["'`]""")
 _ROLE = re.compile(r"""role\W{1,8}user""")
-
-Problems = Sequence[tuple[tuple[str | int, ...], str]]
 
 _API = (
     "Which of the server's APIs is asked: OpenAI's, or completion, which is llama.cpp's own /completion, or generate, "
@@ -148,8 +147,8 @@ class AskStream(TokenWaits, Speech):
     api: Literal["chat", "completions", "responses", "completion", "generate"] = Field(default="chat", description=_API)
 
 
-def problems(settings: Ask | AskStream, server: str) -> Problems:
-    """What is contradictory or missing: (field path, message). `server` is the one that the config names, or `auto`."""
+def problems(settings: Ask | AskStream, server: str) -> Sequence[Problem]:
+    """What is contradictory or missing. `server` is the one that the config names, or `auto`."""
     found = language.contradictions(settings)
     owner = OWN.get(settings.api)
     if owner and server not in (owner, "auto", "generic"):
@@ -175,7 +174,7 @@ def _strangers(block: Any, api: str, known: Mapping[str, tuple[str, ...]]) -> It
             yield field.alias or name, f"found beside api {api}; it goes with {' or '.join(apis)}"
 
 
-def _amiss(settings: Ask) -> Problems:
+def _amiss(settings: Ask) -> Sequence[Problem]:
     """What the request's own numbers say against it."""
     if settings.api == "rerank":
         missing = [key for key in ("query", "texts") if getattr(settings, key) is None]

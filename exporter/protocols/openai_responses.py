@@ -10,7 +10,7 @@ from exporter.model.failure import Failure, Reason
 from exporter.model.stream import Channel, Tokens
 from exporter.protocols import account, answer
 from exporter.protocols.language import Said
-from exporter.protocols.openai_answer import believed, refuse_error, signed
+from exporter.protocols.openai_answer import believed, signed, told_of
 from exporter.protocols.reading import count, parse_object, string
 from exporter.protocols.streaming import NOTHING, Step
 from exporter.protocols.text import quote
@@ -24,7 +24,7 @@ _CALLS = frozenset({"function_call", "custom_tool_call"})
 def whole(body: bytes) -> Said:
     """A response that is not a stream. Raises `Failure` (malformed, error_event, incomplete)."""
     value = parse_object(body)
-    refuse_error(value)
+    answer.refuse_error(value)
     output = value.get("output")
     if not isinstance(output, list) or not all(isinstance(item, dict) for item in output):
         raise Failure(Reason.MALFORMED, f"the answer has no output: {answer.message(body)}")
@@ -113,16 +113,11 @@ def _usage(response: Mapping[str, Any]) -> Tokens | None:
     asked, made = count(usage.get("input_tokens")), count(usage.get("output_tokens"))
     if asked is None and made is None:
         return None
-    cached = _part(usage, "input_tokens_details", "cached_tokens")
-    reasoning = _part(usage, "output_tokens_details", "reasoning_tokens")
+    cached = told_of(usage, "input_tokens_details", "cached_tokens")
+    reasoning = told_of(usage, "output_tokens_details", "reasoning_tokens")
     return Tokens(
         input=max(0, (asked or 0) - cached), output=max(0, (made or 0) - reasoning), reasoning=reasoning, cached=cached
     )
-
-
-def _part(usage: Mapping[str, Any], group: str, key: str) -> int:
-    details = usage.get(group)
-    return (count(details.get(key)) or 0) if isinstance(details, dict) else 0
 
 
 def _texts(item: Mapping[str, Any], key: str) -> list[str]:

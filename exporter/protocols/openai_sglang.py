@@ -14,7 +14,7 @@ from exporter.model.failure import Failure, Reason
 from exporter.model.stream import Channel, Tokens
 from exporter.protocols import account, answer
 from exporter.protocols.language import Said
-from exporter.protocols.openai_answer import believed, refuse_error
+from exporter.protocols.openai_answer import believed
 from exporter.protocols.reading import count, parse, parse_object, string
 from exporter.protocols.streaming import NOTHING, Step
 from exporter.protocols.text import label, quote
@@ -27,7 +27,7 @@ def whole(body: bytes) -> Said:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]  # the form of a text that is a list
     if not isinstance(value, dict) or not isinstance(value.get("text"), str):
-        refuse_error(value)
+        answer.refuse_error(value)
         raise Failure(Reason.MALFORMED, f"the answer has no text: {answer.message(body)}")
     told = _told(value)
     if abort := _abort(told):

@@ -31,7 +31,7 @@ def refused(pattern: str) -> str:
 
 
 def _regex(value: str) -> str:
-    if why := refused(value).replace("{", "(").replace("}", ")"):
+    if why := refused(value):
         message = f"found {{found}}, which is not a regular expression: {why}; allowed: Python syntax"
         raise problem("regex", message, found=value)
     return value

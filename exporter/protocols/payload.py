@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from exporter.contracts import Problem
 from exporter.model.job import Kind
 from exporter.protocols import stopping
 from exporter.protocols.application import Application, Call
@@ -33,7 +34,7 @@ class PayloadStream(Waiting, Payload):
 class Opaque(Application):
     """Base of these protocols."""
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
+    def problems(self, kind: Kind) -> Sequence[Problem]:
         """A canary without its request."""
         if kind.canary and self.settings.body is None:
             return ((("body",), "missing; needs what this model takes"),)

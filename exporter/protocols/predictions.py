@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
+from exporter.contracts import Problem
 from exporter.model.failure import Failure, Reason
 from exporter.model.observation import Observation, Output, Proposal
 from exporter.protocols import answer
@@ -15,7 +16,7 @@ from exporter.protocols.expect import Timely, failed
 from exporter.protocols.family import Canary
 from exporter.protocols.numbers import NumberChecks, check_numbers, shape_of
 from exporter.protocols.reading import parse_object
-from exporter.protocols.tensors import Dimension, refuse_error
+from exporter.protocols.tensors import Dimension
 from exporter.protocols.values import ValueExpect, check_value
 
 
@@ -37,8 +38,8 @@ class Predict(Canary):
         return True
 
 
-def misfits(settings: Canary, forms: Sequence[str]) -> list[tuple[tuple[str | int, ...], str]]:
-    """Not exactly one form of input, or `body`: (field path, message)."""
+def misfits(settings: Canary, forms: Sequence[str]) -> list[Problem]:
+    """Not exactly one form of input, or `body`."""
     allowed = (*forms, "body")
     given = [key for key in allowed if getattr(settings, key) is not None]
     if len(given) == 1:
@@ -60,7 +61,7 @@ def judge(settings: Predict, body: bytes, keys: Sequence[str] = ("predictions",)
     """
     expect = settings.expect
     value = parse_object(body)
-    refuse_error(value)
+    answer.refuse_error(value)
     key = next((key for key in keys if key in value), None)
     if key is None and settings.body is None:
         raise Failure(Reason.MALFORMED, f"the answer has no {' or '.join(keys)}: {answer.message(body)}")

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from exporter.model.failure import Failure, Reason, joined
-from exporter.protocols.numbers import Range
-from exporter.protocols.vectors import finite, instead
+from exporter.protocols.numbers import Range, finite, instead
 from exporter.settings import Count, Settings, problem
 
 

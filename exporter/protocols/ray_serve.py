@@ -14,7 +14,7 @@ from exporter.model.observation import Observation
 from exporter.protocols import address, answer
 from exporter.protocols.application import Application, Call, CallStream
 from exporter.protocols.family import Plain
-from exporter.protocols.reading import parse_object
+from exporter.protocols.reading import object_of
 from exporter.protocols.text import quote
 from exporter.settings import Settings
 
@@ -48,7 +48,7 @@ class RayServe(Application):
     async def ready(self, exchange: Exchange) -> Observation:
         """The application's prefix has a route; without a path in the url, some application has one."""
         response = await self._ask_proxy(exchange, ROUTES)
-        prefixes = list(parse_object(response.body))
+        prefixes = list(await object_of(response.body))
         if not any(not self.base or _covers(prefix, self.base) for prefix in prefixes):
             listed = quote(", ".join(prefixes[:20]), 120) or "none"
             raise Failure(Reason.NOT_READY, f"no application at {self.base or '/'}; routes: {listed}", http_status=200)

@@ -12,10 +12,12 @@ from exporter.contracts import Exchange
 from exporter.model.failure import Failure, Reason
 from exporter.protocols import answer, listing
 from exporter.protocols.family import JSON_HEADERS, Family
-from exporter.protocols.reading import handle, parse, parse_object
+from exporter.protocols.reading import handle, parse, parse_object, string
 from exporter.protocols.text import quote
 
 INDEX = "/v2/repository/index"
+#: What Triton says of a model that it has and does not serve, be it that it loads or that it was unloaded.
+NOT_SERVED = "no available versions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +83,9 @@ def _entries(body: bytes) -> tuple[Entry, ...]:
     value = parse(body)
     if not isinstance(value, list):
         raise Failure(Reason.MALFORMED, "the repository index is not a list")
-    return tuple(_entry(item) for item in value[: listing.MOST] if isinstance(item, dict) and _text(item, "name"))
+    entries = [_entry(item) for item in value[: listing.MOST] if isinstance(item, dict)]
+    return tuple(entry for entry in entries if entry.name)
 
 
 def _entry(item: dict[str, Any]) -> Entry:
-    return Entry(_text(item, "name"), _text(item, "version"), _text(item, "state"), _text(item, "reason"))
-
-
-def _text(item: dict[str, Any], key: str) -> str:
-    value = item.get(key)
-    return value if isinstance(value, str) else ""
+    return Entry(*(string(item.get(key)) for key in ("name", "version", "state", "reason")))

@@ -12,7 +12,7 @@ from exporter.model.failure import Failure, Reason
 from exporter.protocols import answer
 from exporter.protocols.address import segment
 from exporter.protocols.text import quote
-from exporter.transport.grpc import missing
+from exporter.transport.grpc import LIBRARY, missing
 from exporter.transport.thread import imported
 
 
@@ -86,12 +86,21 @@ def judge(reply: Reply, *, model: str = "") -> Failure | None:
     return Failure(failure.reason if failure is not None else Reason.PROTOCOL, detail, http_status=status)
 
 
+def imports(*names: str) -> tuple[str, ...]:
+    """Modules to import before anything is asked: grpcio, and generated messages."""
+    return (LIBRARY, *map(_module, names))
+
+
 async def messages(name: str) -> Any:
     """A module of generated messages. Raises `Failure` (internal) where the extra `[grpc]` is not installed."""
     try:
-        return await imported(f"exporter.protocols.proto.{name}_pb2")
+        return await imported(_module(name))
     except ImportError:
         raise missing() from None
+
+
+def _module(name: str) -> str:
+    return f"exporter.protocols.proto.{name}_pb2"
 
 
 def read(kind: Any, body: bytes) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from exporter.contracts import Exchange
+from exporter.contracts import Exchange, Problem
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind, Scope
 from exporter.model.observation import Observation, Output
@@ -18,7 +18,7 @@ from exporter.protocols.expect import Timely, failed
 from exporter.protocols.family import Canary, Family, Plain
 from exporter.protocols.identity import ModelMetadata
 from exporter.protocols.numbers import NumberChecks, check_numbers
-from exporter.protocols.reading import handle, parse_object
+from exporter.protocols.reading import handle, object_of, parse_object
 from exporter.protocols.text import label, quote
 from exporter.protocols.values import ValueExpect, check_value
 from exporter.settings import Settings
@@ -70,7 +70,7 @@ class Seldon(Family):
         """Of the model: its own check is run."""
         return Scope.MODEL
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
+    def problems(self, kind: Kind) -> Sequence[Problem]:
         """Not exactly one form of message."""
         if kind is not Kind.INFER:
             return ()
@@ -92,12 +92,12 @@ class Seldon(Family):
         failure = answer.judge(response.status, response.headers, response.body)
         if failure is not None:
             raise answer.because(failure, Reason.NOT_READY) if response.status == 503 else failure
-        _refuse(parse_object(response.body))
+        _refuse(await object_of(response.body))
         return Observation()
 
     async def metadata(self, exchange: Exchange) -> Observation:
         """What the author says of the model."""
-        value = parse_object((await self.get_ok(exchange, "/metadata")).body)
+        value = await object_of((await self.get_ok(exchange, "/metadata")).body)
         name, versions, platform = value.get("name"), value.get("versions"), value.get("platform")
         info = {"server": "seldon"}
         if isinstance(name, str) and name:
@@ -118,7 +118,7 @@ class Seldon(Family):
 
     async def propose(self, exchange: Exchange) -> Observation:
         """Zeros for a model of one input, where the author told its shape."""
-        inputs = parse_object((await self.get_ok(exchange, "/metadata")).body).get("inputs")
+        inputs = (await object_of((await self.get_ok(exchange, "/metadata")).body)).get("inputs")
         row = _zero_row(inputs[0]) if isinstance(inputs, list) and len(inputs) == 1 else None
         return Observation(proposal=None if row is None else predictions.proposal("ndarray", [row]))
 
@@ -154,7 +154,7 @@ def _refuse(value: Mapping[str, Any]) -> None:
     if isinstance(status, dict) and status.get("status") in ("FAILURE", 1):
         said = status.get("info") or status.get("reason")
         raise Failure(Reason.ERROR_EVENT, f"an error with status 200: {quote(str(said))}")
-    tensors.refuse_error(value)
+    answer.refuse_error(value)
 
 
 def _check(expect: SeldonExpect, data: Mapping[str, Any]) -> list[str]:

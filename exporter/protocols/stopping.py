@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from exporter.contracts import Problem
 from exporter.settings import Count, Settings
 
 #: Keys of `expect` that only a whole answer can be judged by.
@@ -21,8 +22,8 @@ class Stopping(Settings):
     )
 
 
-def problems(settings: Any) -> Sequence[tuple[tuple[str | int, ...], str]]:
-    """What is expected of the whole of an answer that is cut: (field path, message)."""
+def problems(settings: Any) -> Sequence[Problem]:
+    """What is expected of the whole of an answer that is cut."""
     if getattr(settings, "stop_after", None) is None:
         return ()
     fields = type(settings.expect).model_fields

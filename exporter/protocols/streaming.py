@@ -16,14 +16,15 @@ from exporter.model.failure import Failure, Reason
 from exporter.model.observation import Account
 from exporter.model.stream import Channel, Outcome, StreamMeter, StreamSummary, TokenEvent, Tokens
 from exporter.transport.framing import Event
+from exporter.transport.turns import turns
 
 #: Seconds a server has for its end marker once it gave a finish reason.
 DONE_WAIT = 2.0
 #: The idle timeout is at most this many seconds unless the probe says otherwise.
 IDLE = 10.0
-#: Events, and bytes of events, that are read before other tasks may run.
+#: Events, and bytes, that are read before other tasks may run.
 BURST_EVENTS = 128
-BURST_BYTES = 64 * 1024
+BURST_BYTES = 16 * 1024
 
 
 class Framing(Protocol):
@@ -231,7 +232,9 @@ class _Stream:
 
     async def _chunks(self, chunks: Sequence[Chunk]) -> End | None:
         events = size = 0
+        began = self.exchange.now()
         for chunk in chunks:
+            size += len(chunk.data)
             try:
                 self.framing.feed(chunk.at, chunk.data)
                 for event in self.framing:
@@ -239,15 +242,22 @@ class _Stream:
                     if end is not None:
                         return end
                     events += 1
-                    size += len(event.data)
-                    if events >= BURST_EVENTS or size >= BURST_BYTES:
-                        events = size = 0
-                        await asyncio.sleep(0)
-                        if self.exchange.now() >= self.exchange.deadline:
+                    if events >= BURST_EVENTS:
+                        events = 0
+                        began = await self._pause(began)
+                        if began >= self.exchange.deadline:
                             return self._expired(self._until())
             except Failure as failure:
                 return (Outcome.MALFORMED, failure, chunk.at)
+            if size >= BURST_BYTES:  # whatever it was: comments are no events
+                size = 0
+                began = await self._pause(began)
         return None
+
+    async def _pause(self, began: float) -> float:
+        """Let others go on, after work since `began`; the moment at which this one's turn has come again."""
+        await turns.pause(self.exchange.now() - began)
+        return self.exchange.now()
 
     def _closed(self, at: float) -> End:
         try:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from exporter.contracts import Exchange
+from exporter.contracts import Exchange, Problem
 from exporter.model.cost import Cost
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind
@@ -23,12 +23,12 @@ from exporter.protocols.family import JSON_HEADERS, Family, Plain, encode
 from exporter.protocols.identity import VersionsMetadata
 from exporter.protocols.language import DEFAULT_PROMPT
 from exporter.protocols.listing import names
+from exporter.protocols.numbers import finite
 from exporter.protocols.rankings import RankExpect, check_ranking, read_scores
-from exporter.protocols.reading import handle, kind, parse_object, string
+from exporter.protocols.reading import handle, kind, object_of, string
 from exporter.protocols.samples import sums
-from exporter.protocols.text import quote
 from exporter.protocols.values import ValueExpect, check_value
-from exporter.protocols.vectors import Vector, VectorExpect, check_vectors, finite, parse_numbers, read_vectors
+from exporter.protocols.vectors import Vector, VectorExpect, check_vectors, parse_numbers, read_vectors
 from exporter.protocols.worst_case import worst_case
 from exporter.settings import Settings
 
@@ -77,7 +77,7 @@ class Tei(Family):
     default_kinds: ClassVar[tuple[Kind, ...]] = (Kind.HEALTH, Kind.READY, Kind.METADATA)
     tells_load: ClassVar[bool] = True
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
+    def problems(self, kind: Kind) -> Sequence[Problem]:
         """A request that its api does not take."""
         if kind is not Kind.INFER:
             return ()
@@ -104,8 +104,8 @@ class Tei(Family):
     async def metadata(self, exchange: Exchange) -> Observation:
         """What server and model are."""
         body = await self._info(exchange)
-        info, facts = huggingface.described(body, *_NUMBERS)
-        return identity.report(self.settings, {"server": "tei"} | info, facts, parse_object(body))
+        info, facts = await handle(body, lambda body: huggingface.described(body, *_NUMBERS))
+        return identity.report(self.settings, {"server": "tei"} | info, facts, await object_of(body))
 
     async def infer(self, exchange: Exchange) -> Observation:
         """Vectors, a ranking or a classification come back, and they are what is expected."""
@@ -129,19 +129,15 @@ class Tei(Family):
 
     async def catalogue(self, exchange: Exchange) -> Observation:
         """The one model there is."""
-        info, _ = huggingface.described(await self._info(exchange))
+        info, _ = await handle(await self._info(exchange), huggingface.described)
         return Observation(models=names([info["model_id"]]))
 
     async def propose(self, exchange: Exchange) -> Observation:
         """What the model is made for."""
-        made_for = parse_object(await self._info(exchange)).get("model_type")
+        made_for = (await object_of(await self._info(exchange))).get("model_type")
         settings: dict[str, Any] = {"interval": "1m"}
         if isinstance(made_for, dict) and "reranker" in made_for:
-            settings |= {
-                "api": "rerank",
-                "query": "What is tea?",
-                "texts": ["Tea is a drink.", "Rust is a metal's end."],
-            }
+            settings |= {"api": "rerank", **embedding.RANKING}
             return Observation(proposal=Proposal("infer", settings, "two short texts, ranked"))
         if isinstance(made_for, dict) and "classifier" in made_for:
             settings |= {"api": "predict", "input": DEFAULT_PROMPT}
@@ -159,7 +155,7 @@ class Tei(Family):
 
     async def _info(self, exchange: Exchange) -> bytes:
         body = await self._get(exchange, "/info")
-        huggingface.described(body)
+        await handle(body, huggingface.described)
         return body
 
     def _payload(self) -> Any:
@@ -182,10 +178,7 @@ class Tei(Family):
     def _judge(self, body: bytes) -> Observation:
         settings: TeiInfer = self.settings
         value = parse_numbers(body)
-        error = answer.error_text(value)
-        if error:
-            reason = Reason.OVERLOADED if huggingface.overloaded(value) else Reason.ERROR_EVENT
-            raise Failure(reason, f"an error with status 200: {quote(error)}")
+        answer.refuse_error(value, huggingface.reason_of(value))
         facts: dict[str, float] = {}
         vectors: Sequence[Vector] = ()
         if settings.api == "rerank":

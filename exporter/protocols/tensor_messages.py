@@ -5,6 +5,7 @@ REST. `messages` is the generated module.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from exporter.contracts import Problem
 from exporter.model.failure import Failure, Reason
 from exporter.protocols.compare import flatten
 from exporter.protocols.tensor_bytes import decode, encode
@@ -18,11 +19,9 @@ _CONTENTS: Mapping[str, str] = {
     "INT64": "int64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents", "BYTES": "bytes_contents",
 }  # fmt: skip
 
-Problem = tuple[tuple[str | int, ...], str]
-
 
 def problems(inputs: Sequence[InputTensor], parameters: Mapping[str, Any] | None) -> Iterator[Problem]:
-    """Elements that do not fit their datatype, and parameters that gRPC has no type for: (field path, message)."""
+    """Elements that do not fit their datatype, and parameters that gRPC has no type for."""
     for index, tensor in enumerate(inputs):
         try:
             encode(tensor.datatype, flatten(tensor.data))

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from exporter.contracts import Problem
 from exporter.model.failure import Failure, Reason
 from exporter.model.observation import Observation, Output, Proposal
-from exporter.protocols import answer, garbage
+from exporter.protocols import garbage
 from exporter.protocols.compare import difference, flatten, show
 from exporter.protocols.expect import Timely, failed
 from exporter.protocols.family import Canary
@@ -82,8 +83,8 @@ class Infer(Version, Canary):
         return True
 
 
-def misfits(inputs: Sequence[InputTensor]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Inputs whose data does not fill their shape: (field path, message)."""
+def misfits(inputs: Sequence[InputTensor]) -> Iterator[Problem]:
+    """Inputs whose data does not fill their shape."""
     for index, tensor in enumerate(inputs):
         count, room = len(flatten(tensor.data)), math.prod(tensor.shape)
         if count != room:
@@ -128,13 +129,6 @@ def judge(settings: Infer, value: Mapping[str, Any]) -> Observation:
         info={"model_version": label(version)} if isinstance(version, str) and version else {},
         output=Output(value, essence=[[item["name"], item.get("data")] for item in outputs]),
     )
-
-
-def refuse_error(value: Mapping[str, Any]) -> None:
-    """Raise `Failure` (error_event) for an error that came as if all were well."""
-    error = answer.error_text(value)
-    if error:
-        raise Failure(Reason.ERROR_EVENT, f"an error with status 200: {quote(error)}")
 
 
 def proposal(described: Any) -> Proposal | None:

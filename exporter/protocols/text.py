@@ -3,17 +3,14 @@
 import re
 import unicodedata
 
-#: Bytes of UTF-8 a label may have of what a server said.
-LABEL_BYTES = 128
+from exporter.model.text import LABEL_BYTES, label
+
+__all__ = ["LABEL_BYTES", "QUOTE", "label", "quote"]
+
 #: Characters of an answer that a detail may quote.
 QUOTE = 200
 
 _CREDENTIAL = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")
-
-
-def label(text: str) -> str:
-    """Text for a label value: no control characters, valid UTF-8, at most 128 bytes, cut between characters."""
-    return _valid("".join(char for char in text[: 4 * LABEL_BYTES] if not _control(char)).strip())
 
 
 def quote(text: str, limit: int = QUOTE) -> str:
@@ -27,7 +24,3 @@ def quote(text: str, limit: int = QUOTE) -> str:
 def _control(char: str) -> bool:
     # Cf holds the marks that reorder what people read; U+2028 and U+2029 break lines.
     return unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp")
-
-
-def _valid(text: str) -> str:
-    return text.encode("utf-8", "replace")[:LABEL_BYTES].decode("utf-8", "ignore")

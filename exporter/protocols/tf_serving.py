@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from exporter.contracts import Exchange, Response
+from exporter.contracts import Exchange, Problem, Response
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind, Scope
 from exporter.model.observation import Observation
@@ -19,7 +19,7 @@ from exporter.protocols.address import segment
 from exporter.protocols.family import JSON_HEADERS, Family, Plain, encode
 from exporter.protocols.identity import Facts
 from exporter.protocols.predictions import Predict
-from exporter.protocols.reading import handle, parse_object
+from exporter.protocols.reading import handle, object_of, parse_object
 from exporter.protocols.text import label, quote
 from exporter.settings import Settings
 
@@ -82,10 +82,10 @@ class TfServing(Family):
         """Of the model."""
         return Scope.MODEL
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
+    def problems(self, kind: Kind) -> Sequence[Problem]:
         """A missing model, two ways to name a version, or not exactly one form of input."""
         settings: Any = self.settings
-        found: list[tuple[tuple[str | int, ...], str]] = []
+        found: list[Problem] = []
         if not self.model and kind is not Kind.HEALTH and getattr(settings, "path", None) is None:
             found.append(((), "needs the model's name: set `model` on the target"))
         if isinstance(settings, Which) and settings.version is not None and settings.label is not None:
@@ -106,7 +106,7 @@ class TfServing(Family):
         response = await exchange.request("GET", path)
         if response.status not in (400, 404) or not answer.message(response.body).lower().startswith(_OWN_WORDS):
             answer.require(response, path=path)
-            tf_serving_answer.versions(response)
+            await tf_serving_answer.versions(response)
         return Observation()
 
     async def ready(self, exchange: Exchange) -> Observation:
@@ -137,7 +137,7 @@ class TfServing(Family):
         response = await exchange.request("GET", path)
         answer.require(response, model=self.model, path=path)
         row = tf_serving_answer.zero_row(
-            tf_serving_answer.signatures(parse_object(response.body)).get("serving_default")
+            tf_serving_answer.signatures(await object_of(response.body)).get("serving_default")
         )
         return Observation(proposal=None if row is None else predictions.proposal("instances", [row]))
 
@@ -161,7 +161,7 @@ class TfServing(Family):
         if response.status == 400 and answer.message(response.body).lower().startswith(_NO_LABEL):
             raise Failure(Reason.MODEL_NOT_FOUND, f"HTTP 400: {answer.message(response.body)}", http_status=400)
         answer.require(response, model=self.model, path=path)
-        versions = tf_serving_answer.versions(response)
+        versions = await tf_serving_answer.versions(response)
         if any(tf_serving_answer.available(version) for version in versions):
             return None, versions
         why = "; ".join(tf_serving_answer.told(version) for version in versions) or "no version"

@@ -6,7 +6,7 @@ from typing import Any
 from exporter.contracts import Response
 from exporter.model.failure import Failure, Reason
 from exporter.protocols import answer, tensors
-from exporter.protocols.reading import parse_object
+from exporter.protocols.reading import object_of, string
 
 _REAL = ("DT_FLOAT", "DT_DOUBLE", "DT_HALF", "DT_BFLOAT16")
 _WHOLE = tuple(f"DT_{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
@@ -15,9 +15,9 @@ _ZERO: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-def versions(response: Response) -> list[dict[str, Any]]:
+async def versions(response: Response) -> list[dict[str, Any]]:
     """The states of a model's versions. Raises `Failure` (malformed)."""
-    found = parse_object(response.body).get("model_version_status")
+    found = (await object_of(response.body)).get("model_version_status")
     if not isinstance(found, list) or not all(
         isinstance(version, dict) and isinstance(version.get("version"), str) for version in found
     ):
@@ -34,9 +34,9 @@ def available(version: Mapping[str, Any]) -> bool:
 def _error(version: Mapping[str, Any]) -> tuple[str, str]:
     """Error code and message of a version, "" where they are not told."""
     status = version.get("status")
-    parts = [status.get(key) if isinstance(status, dict) else None for key in ("error_code", "error_message")]
-    code, message = (part if isinstance(part, str) else "" for part in parts)
-    return code, message
+    if not isinstance(status, dict):
+        return "", ""
+    return string(status.get("error_code")), string(status.get("error_message"))
 
 
 def told(version: Mapping[str, Any]) -> str:

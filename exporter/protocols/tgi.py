@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from exporter.contracts import Exchange, Headers
+from exporter.contracts import Exchange, Headers, Problem
 from exporter.model.cost import Cost
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind
@@ -24,7 +24,7 @@ from exporter.protocols.family import JSON_HEADERS, Family, Plain, encode
 from exporter.protocols.identity import VersionsMetadata
 from exporter.protocols.language import Form, Question, Said, TokenWaits
 from exporter.protocols.listing import names
-from exporter.protocols.reading import count, handle, parse, parse_object, string
+from exporter.protocols.reading import count, handle, object_of, parse, parse_object, string
 from exporter.protocols.samples import sums
 from exporter.protocols.streaming import NOTHING, Promise, Step
 from exporter.protocols.text import quote
@@ -71,7 +71,7 @@ class Tgi(Family):
     default_kinds: ClassVar[tuple[Kind, ...]] = (Kind.HEALTH, Kind.READY, Kind.METADATA)
     tells_load: ClassVar[bool] = True
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
+    def problems(self, kind: Kind) -> Sequence[Problem]:
         """Contradictory requests."""
         return language.contradictions(self.settings) if kind.canary else ()
 
@@ -99,10 +99,10 @@ class Tgi(Family):
     async def metadata(self, exchange: Exchange) -> Observation:
         """What server and model are."""
         body = await self._info(exchange)
-        info, facts = huggingface.described(body, *_NUMBERS)
+        info, facts = await handle(body, lambda body: huggingface.described(body, *_NUMBERS))
         if (total := facts.pop("max_total_tokens", None)) is not None:
             facts["max_model_len"] = total  # what other servers call it
-        return identity.report(self.settings, {"server": "tgi"} | info, facts, parse_object(body))
+        return identity.report(self.settings, {"server": "tgi"} | info, facts, await object_of(body))
 
     async def infer(self, exchange: Exchange) -> Observation:
         """A whole text comes back, and it is what is expected."""
@@ -121,8 +121,7 @@ class Tgi(Family):
         """Tokens flow, the text is whole at the end, and it says what is expected."""
         settings: AskTgiStream = self.settings
         path = self.route(settings.path or "/generate_stream")
-        headers = (("Content-Type", "application/json"), ("Accept", "text/event-stream"))
-        opening = exchange.stream("POST", path, headers=headers, body=encode(self._payload()))
+        opening = exchange.stream("POST", path, headers=language.STREAM_HEADERS, body=encode(self._payload()))
         form = Form(SseParser(), read, Promise(finish=False))
         return await language.follow(exchange, opening, settings, settings.expect, form, self._refusal)
 
@@ -136,7 +135,7 @@ class Tgi(Family):
 
     async def catalogue(self, exchange: Exchange) -> Observation:
         """The one model there is."""
-        info, _ = huggingface.described(await self._info(exchange))
+        info, _ = await handle(await self._info(exchange), huggingface.described)
         return Observation(models=names([info["model_id"]]))
 
     async def propose(self, exchange: Exchange) -> Observation:
@@ -146,7 +145,7 @@ class Tgi(Family):
 
     async def _info(self, exchange: Exchange) -> bytes:
         response = await self.get_ok(exchange, "/info")
-        huggingface.described(response.body)
+        await handle(response.body, huggingface.described)
         return response.body
 
     async def _queues(self, exchange: Exchange) -> bool:
@@ -179,9 +178,7 @@ def whole(body: bytes) -> Said:
         value = value[0]  # the form of the compatible route, POST /
     if not isinstance(value, dict):
         raise Failure(Reason.MALFORMED, f"the answer is not an object: {answer.message(body)}")
-    error = answer.error_text(value)
-    if error:
-        raise Failure(_reason(value), f"an error with status 200: {quote(error)}")
+    answer.refuse_error(value, huggingface.reason_of(value))
     text = value.get("generated_text")
     if not isinstance(text, str):
         raise Failure(Reason.MALFORMED, f"the answer has no generated_text: {answer.message(body)}")
@@ -197,7 +194,7 @@ def read(event: Event) -> Step:
     value = parse_object(data)
     error = answer.error_text(value)
     if error or event.name == "error":
-        return Step(error=quote(error or data), reason=_reason(value))
+        return Step(error=quote(error or data), reason=huggingface.reason_of(value))
     token, details = value.get("token"), value.get("details")
     text = ""
     if isinstance(token, dict) and token.get("special") is not True:
@@ -220,7 +217,3 @@ def _tokens(details: Any) -> Tokens | None:
     if written is None:
         return None
     return Tokens(input=count(details.get("input_length")) or 0, output=written)
-
-
-def _reason(value: Any) -> Reason:
-    return Reason.OVERLOADED if huggingface.overloaded(value) else Reason.ERROR_EVENT

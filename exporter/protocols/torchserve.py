@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from exporter.contracts import Exchange, Headers
+from exporter.contracts import Exchange, Headers, Problem
 from exporter.model.failure import Evidence, Failure, Reason
 from exporter.model.job import Kind, Scope
 from exporter.model.load import Load
@@ -21,7 +21,7 @@ from exporter.protocols.address import segment
 from exporter.protocols.family import Plain
 from exporter.protocols.identity import VersionsMetadata
 from exporter.protocols.payload import Opaque, Payload, PayloadStream
-from exporter.protocols.reading import parse_object
+from exporter.protocols.reading import object_of
 from exporter.protocols.tensors import Version
 from exporter.protocols.text import label, quote
 from exporter.protocols.torchserve_answer import Standing, error_type, refuse
@@ -79,7 +79,7 @@ class TorchServe(Opaque):
         port = self._port
         return Scope.MODEL if self.model and (port is None or port.url) else Scope.SERVER
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
+    def problems(self, kind: Kind) -> Sequence[Problem]:
         """A canary without its model or its request; a listing without the port that has it."""
         found = list(super().problems(kind))
         if kind.canary and not self.model and self.settings.path is None:
@@ -92,7 +92,7 @@ class TorchServe(Opaque):
         """The server says it is healthy: no model lacks workers it once had."""
         response = await self.get(exchange, "/ping")
         refuse(response)
-        status = parse_object(response.body).get("status")
+        status = (await object_of(response.body)).get("status")
         if not isinstance(status, str):
             raise Failure(Reason.MALFORMED, f"the answer has no status: {answer.message(response.body)}")
         if status != "Healthy":
@@ -113,7 +113,7 @@ class TorchServe(Opaque):
         info = {"server": "torchserve"}
         response = await exchange.request("OPTIONS", self.route("/"))
         refuse(response)
-        described = parse_object(response.body).get("info")
+        described = (await object_of(response.body)).get("info")
         version = described.get("version") if isinstance(described, dict) else None
         if isinstance(version, str) and version:
             info["server_version"] = label(version)

@@ -10,7 +10,7 @@ from typing import Any
 from exporter.contracts import Response
 from exporter.model.failure import Failure, Reason
 from exporter.protocols import answer
-from exporter.protocols.reading import parse
+from exporter.protocols.reading import json_or_none, parse, string
 from exporter.protocols.text import label, quote
 
 
@@ -57,12 +57,8 @@ def judge(response: Response, model: str = "") -> Failure | None:
 
 def error_type(body: bytes) -> str:
     """The type of an error as TorchServe writes it, "" for anything else."""
-    try:
-        value = parse(body) if len(body) <= answer.LOOK else None
-    except Failure:
-        return ""
-    kind = value.get("type") if isinstance(value, dict) and "code" in value else None
-    return kind if isinstance(kind, str) else ""
+    value = json_or_none(body, answer.LOOK)
+    return string(value.get("type")) if isinstance(value, dict) and "code" in value else ""
 
 
 def read(body: bytes) -> Standing:

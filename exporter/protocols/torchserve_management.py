@@ -13,7 +13,7 @@ from exporter.contracts import Exchange, Response
 from exporter.model.failure import Failure, Reason
 from exporter.protocols import answer, listing
 from exporter.protocols.address import segment
-from exporter.protocols.reading import parse, parse_object
+from exporter.protocols.reading import json_or_none, object_of
 from exporter.protocols.torchserve_answer import Standing, error_type, judge, read
 from exporter.settings import Secret, Settings, problem
 from exporter.transport import secrets
@@ -94,7 +94,7 @@ async def models(exchange: Exchange, port: ManagementPort | None) -> tuple[str, 
         if response is None:
             raise Failure(Reason.CONNECT, "the management port, which alone lists models, is not there: set management")
         _refuse(response)
-        page = parse_object(response.body)
+        page = await object_of(response.body)
         entries, following = page.get("models"), page.get("nextPageToken")
         if not isinstance(entries, list):
             raise Failure(Reason.MALFORMED, f"management port: no models in {answer.message(response.body)}")
@@ -148,8 +148,5 @@ def _theirs(failure: Failure) -> Failure:
 def _spoken_by_torchserve(response: Response) -> bool:
     if response.status != 200:
         return error_type(response.body).endswith("NotFoundException")
-    try:
-        value = parse(response.body)
-    except Failure:
-        return False
+    value = json_or_none(response.body)
     return isinstance(value, list) or (isinstance(value, dict) and "models" in value)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from exporter.contracts import Exchange, Headers
+from exporter.contracts import Exchange, Headers, Problem
 from exporter.model.cost import Cost
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind
@@ -20,7 +20,7 @@ from exporter.protocols.address import segment
 from exporter.protocols.family import HTTP, JSON_HEADERS, encode
 from exporter.protocols.language import Form
 from exporter.protocols.open_inference import OpenInference
-from exporter.protocols.reading import handle, parse_object
+from exporter.protocols.reading import handle, object_of
 from exporter.protocols.tensors import Infer
 from exporter.protocols.triton_generate import Generate
 from exporter.protocols.worst_case import worst_case
@@ -29,8 +29,6 @@ from exporter.transport.framing import SseParser
 
 #: Where a target's memory says that its model answers `infer` with any number of answers.
 _DECOUPLED = "triton.decoupled"
-#: What it says of a model that it has and does not serve, be it that it loads or that it was unloaded.
-_KNOWN = "no available versions"
 
 
 class Triton(OpenInference):
@@ -44,7 +42,7 @@ class Triton(OpenInference):
     tells_load: ClassVar[bool] = True
     accounts: ClassVar[bool] = True
 
-    def problems(self, kind: Kind) -> Sequence[tuple[tuple[str | int, ...], str]]:
+    def problems(self, kind: Kind) -> Sequence[Problem]:
         """As the Open Inference Protocol; a stream needs its model too, and one question."""
         if kind is not Kind.STREAM:
             return super().problems(kind)
@@ -107,10 +105,10 @@ class Triton(OpenInference):
         if not self.model:
             return Observation()
         response = await self.get_ok(exchange, f"/v2/models/{segment(self.model)}")
-        inputs = parse_object(response.body).get("inputs")
+        inputs = (await object_of(response.body)).get("inputs")
         if "text_input" not in _names(inputs) or not await self._streams(exchange, inputs):
             return Observation(proposal=tensors.proposal(inputs))
-        settings = {"interval": "1m", "timeout": "30s", "prompt": "Say OK.", "max_tokens": 16}
+        settings = {"interval": "1m", "timeout": "30s", "prompt": language.DEFAULT_PROMPT, "max_tokens": 16}
         comment = "does it speak, and how fast? About two dozen tokens a run"
         return Observation(proposal=Proposal("stream", settings, comment))
 
@@ -144,7 +142,7 @@ class Triton(OpenInference):
         response = await self.get(exchange, f"/v2/models/{segment(self.model)}/config")
         if response.status != 200:
             return "stream" in _names(inputs)
-        policy = parse_object(response.body).get("model_transaction_policy")
+        policy = (await object_of(response.body)).get("model_transaction_policy")
         return isinstance(policy, dict) and policy.get("decoupled") is True
 
     async def _explained(self, exchange: Exchange, failure: Failure) -> Failure:
@@ -167,7 +165,8 @@ class Triton(OpenInference):
             return failure
         said = answer.message(response.body)
         if response.status == 404:
-            return answer.because(failure, Reason.NOT_READY if _KNOWN in said else Reason.MODEL_NOT_FOUND, said)
+            known = repository.NOT_SERVED in said
+            return answer.because(failure, Reason.NOT_READY if known else Reason.MODEL_NOT_FOUND, said)
         return failure
 
     def _refusal(self, status: int, headers: Headers, body: bytes) -> Failure | None:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
+from exporter.contracts import Exchange, StreamResponse
 from exporter.model.failure import Failure
+from exporter.model.observation import Observation, Output
 from exporter.model.stream import Channel
-from exporter.protocols import answer
+from exporter.protocols import answer, streaming
 from exporter.protocols.reading import parse
 from exporter.protocols.stopping import Stopping
-from exporter.protocols.streaming import NOTHING, Framing, Promise, Raw, Reader, Step
+from exporter.protocols.streaming import NOTHING, Followed, Framing, Promise, Raw, Reader, Step
 from exporter.protocols.text import quote
 from exporter.settings import PositiveDuration
 from exporter.transport.framing import Event, NdjsonParser, SseParser
@@ -31,6 +33,26 @@ class Waiting(Stopping):
     )
     idle_timeout: PositiveDuration | None = Field(
         default=None, description="Longest wait between events. Default: 10s, or half the timeout if that is less."
+    )
+
+
+async def follow(
+    exchange: Exchange, response: StreamResponse, form: tuple[Framing, Reader], waiting: Waiting
+) -> Followed:
+    """Read a stream to its clean end, or to the moment it breaks off or is waited for too long."""
+    framing, reader = form
+    limits = streaming.waits(exchange, waiting.first_token_timeout, waiting.idle_timeout, stop_after=waiting.stop_after)
+    return await streaming.follow(exchange, response, framing, reader, promise=PROMISE, limits=limits)
+
+
+def report(followed: Followed, failure: Failure | None) -> Observation:
+    """What there is to report of a stream; `failure` where it ended well and is not what is expected."""
+    return Observation(
+        failure=failure,
+        stream=followed.summary,
+        tokens=followed.summary.usage,
+        answer=quote(followed.text),
+        output=Output(text=followed.text),
     )
 
 

@@ -16,14 +16,13 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, model_validator
 
 from exporter.model.failure import Failure, Reason, joined
-from exporter.protocols.numbers import Range
+from exporter.protocols.numbers import Range, finite, instead
 from exporter.protocols.reading import kind, parse
 from exporter.protocols.text import quote
 from exporter.settings import Count, Settings, problem, read_text
 
 Vector = tuple[float, ...]
 
-_MOST = 1.7976931348623157e308
 _NAN = re.compile(rb"[\[,:]\s*(NaN|-?Infinity)\b")
 
 
@@ -36,21 +35,17 @@ def _vectors(value: Any, info: ValidationInfo) -> Any:
         try:
             value = parse(read_text(value, info))
         except Failure as failure:
-            raise problem("vector", f"the file is not JSON: {_plain(failure.detail)}; {allowed}") from None
+            raise problem("vector", f"the file is not JSON: {failure.detail}; {allowed}") from None
     if not isinstance(value, list) or not value:
         raise problem("vector", f"found {{found}}; {allowed}", found=value)
     rows = value if isinstance(value[0], list) else [value]
     try:
         vectors = read_vectors(rows)
     except Failure as failure:
-        raise problem("vector", f"{_plain(failure.detail)}; {allowed}") from None
+        raise problem("vector", f"{failure.detail}; {allowed}") from None
     if not all(map(any, vectors)):
         raise problem("vector", f"found a vector of zeros, which has no direction; {allowed}")
     return vectors
-
-
-def _plain(text: str) -> str:
-    return text.replace("{", "(").replace("}", ")")
 
 
 _ROW = {"type": "array", "items": {"type": "number"}, "minItems": 1}
@@ -168,21 +163,6 @@ def _decoded(text: str, name: str) -> Vector:
         return struct.unpack(f"<{len(data) // 4}f", data)
     except (binascii.Error, ValueError, struct.error):
         raise Failure(Reason.MALFORMED, f"{name} is a string, and not base64 of float32: {quote(text, 60)}") from None
-
-
-def finite(value: Any) -> bool:
-    """Whether a JSON value is a number that can be worked with."""
-    # A comparison holds for no NaN, and an integer of any length can be compared.
-    return isinstance(value, int | float) and not isinstance(value, bool) and -_MOST <= value <= _MOST
-
-
-def instead(value: Any) -> str:
-    """What stands where a number should, in words."""
-    if value is None:
-        return "null, which is how NaN is written by some servers"
-    if isinstance(value, float):
-        return "NaN" if value != value else "infinite"
-    return "too large a number" if isinstance(value, int) and not isinstance(value, bool) else kind(value)
 
 
 # Checks

@@ -10,14 +10,12 @@ from typing import Any
 
 from exporter.ledger import RECENT, TargetRecord
 from exporter.model.job import Kind
-from exporter.model.target import Target
+from exporter.model.target import MAX_ADDRESSES, Target
 from exporter.rollout.standing import Obstacle
 from exporter.rollout.terms import Terms
 from exporter.rollout.verdict import Tally, written
 from exporter.settings import parse_duration, shown
 
-#: Addresses that can be asked for: no target is watched at more.
-MOST_ADDRESSES = 64
 #: Values of a label that are named where none fits.
 _NAMED = 10
 
@@ -141,7 +139,7 @@ def _instant(text: str) -> float:
 _READ: dict[str, Callable[[str], Any]] = {
     "consecutive": _whole(RECENT),
     "version": _version,
-    "min_addresses": _whole(MOST_ADDRESSES),
+    "min_addresses": _whole(MAX_ADDRESSES),
     "max_duration": _seconds,
     "max_ttft": _seconds,
     "evaluate": _flag,

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from exporter.model.deployment import Deployment, Environment, Site
-from exporter.model.endpoint import Endpoint
+from exporter.model.endpoint import Endpoint, bracketed
+from exporter.model.target import MAX_ADDRESSES
 from exporter.protocols.ollama_residency import canonical
 from exporter.protocols.torchserve_management import PORT
 from exporter.rollout.caller import Caller, Identity
@@ -17,8 +18,6 @@ from exporter.rollout.ways.open_inference import OpenInference
 from exporter.rollout.ways.torchserve import TorchServe
 from exporter.transport import Transport, kubernetes
 
-#: Addresses of one name at most.
-_MOST = 64
 _OPEN_INFERENCE = ("open_inference", "triton")
 _KNOWN = (*_OPEN_INFERENCE, "torchserve", "ollama")
 
@@ -97,7 +96,7 @@ class Seats:
             return [("", endpoint)]
         if isinstance(site.replicas, str):
             found = await self.transport.resolve(endpoint.host, endpoint.port)
-            places = [_shown(address, endpoint.port) for address in found[:_MOST]]
+            places = [_shown(address, endpoint.port) for address in found[:MAX_ADDRESSES]]
         else:
             places = [_shown(address, port or endpoint.port) for address, port in site.replicas]
         return [(place, _moved(endpoint, place)) for place in places]
@@ -138,7 +137,7 @@ def _asking(sites: Sequence[Site], wanted: Wanted) -> Sequence[Site]:
 
 
 def _shown(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    return f"{bracketed(address)}:{port}"
 
 
 def _moved(endpoint: Endpoint, place: str) -> Endpoint:

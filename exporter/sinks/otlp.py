@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from exporter.contracts import Record, Refused
 from exporter.ledger import Bounds
+from exporter.model.extras import needs
 from exporter.model.failure import Failure, Reason
 from exporter.sinks.posting import post
 from exporter.sinks.spec import Otlp
@@ -59,7 +60,7 @@ class OtlpSink:
             try:
                 from exporter.sinks.points import Points
             except ImportError:
-                raise Failure(Reason.INTERNAL, _needs("otlp")) from None
+                raise Failure(Reason.INTERNAL, needs("otlp")) from None
             self._points = Points(self._bounds, dict(self._settings.resource), self._began)
         return self._points.encode(batch)
 
@@ -85,7 +86,7 @@ class OtlpSink:
         try:
             import grpc
         except ImportError:
-            raise Failure(Reason.INTERNAL, _needs("grpc")) from None
+            raise Failure(Reason.INTERNAL, needs("grpc")) from None
         to = self._settings.to
         metadata = tuple((name.lower(), value) for name, value in auth.headers_of(to).items())
         if self._channel is None:
@@ -112,7 +113,3 @@ def _read(path: str | None) -> bytes | None:
         return None
     with open(path, "rb") as file:
         return file.read()
-
-
-def _needs(extra: str) -> str:
-    return f"needs an extra that is not installed: pip install 'model-exporter[{extra}]'"

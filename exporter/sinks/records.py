@@ -7,6 +7,7 @@ from random import getrandbits
 from typing import Any
 
 from exporter.contracts import Record
+from exporter.model import plain
 from exporter.model.result import Result
 from exporter.model.state import State, StateChange
 from exporter.model.target import Target
@@ -24,8 +25,9 @@ def of_result(result: Result, state: State | None) -> Record:
 def of_change(change: StateChange, target: Target) -> Record:
     """The record of a change of state."""
     return Record(
-        "state_change", new_id(), change.at, target, lambda: _change(change), state=change.verdict.state, source=change
-    )
+        "state_change", new_id(), change.at, target, lambda: plain.change(change),
+        state=change.verdict.state, source=change,
+    )  # fmt: skip
 
 
 def new_id() -> str:
@@ -64,7 +66,6 @@ def line(record: Record) -> bytes:
 
 def _result(result: Result, state: State | None) -> dict[str, Any]:
     measured, seen = result.measurement, result.observation
-    stream, tokens = seen.stream, seen.tokens
     return {
         "probe": result.job.probe,
         "kind": result.job.kind,
@@ -81,39 +82,11 @@ def _result(result: Result, state: State | None) -> dict[str, Any]:
         "certificate_not_after": measured.certificate_not_after,
         "trace_id": result.trace_id,
         "suspect": result.suspect,
-        "stream": {
-            "outcome": stream.outcome,
-            "ttft_seconds": dict(stream.ttft),
-            "max_gap_seconds": stream.max_gap,
-            "token_events": stream.token_events,
-            "time_per_output_token_seconds": stream.time_per_output_token,
-            "output_tokens_per_second": stream.output_tokens_per_second,
-        }
-        if stream
-        else None,
-        "tokens": {
-            "input": tokens.input,
-            "output": tokens.output,
-            "reasoning": tokens.reasoning,
-            "cached": tokens.cached,
-        }
-        if tokens
-        else None,
+        "stream": plain.stream(seen.stream),
+        "tokens": plain.tokens(seen.tokens),
         "server_seconds": dict(seen.server_seconds),
         "info": dict(seen.info),
         "facts": dict(seen.facts),
-    }
-
-
-def _change(change: StateChange) -> dict[str, Any]:
-    verdict = change.verdict
-    return {
-        "from": change.before,
-        "to": verdict.state,
-        "reason": verdict.reason,
-        "detail": verdict.detail,
-        "probe": verdict.probe,
-        "verified": verdict.verified,
     }
 
 

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from exporter.model.target import MAX_LABEL_BYTES
 from exporter.training.follow import Job
 from exporter.training.sources.file import File
 
@@ -20,8 +21,6 @@ _MOST = 20_000
 #: Endings of log files that say nothing of the job.
 _ENDING = re.compile(r"\.(log|txt|out|err|json|jsonl|ndjson)$", re.IGNORECASE)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-#: Bytes of a job's name.
-_NAME = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class Folder:
         name = _UNPRINTABLE.sub("\ufffd", part.encode(errors="replace").decode())
         if self.job_from == "filename":
             name = _ENDING.sub("", name) or name
-        return name.encode()[:_NAME].decode(errors="ignore")
+        return name.encode()[:MAX_LABEL_BYTES].decode(errors="ignore")
 
     def _job(self, name: str, path: str) -> Job:
         source = self.like.source

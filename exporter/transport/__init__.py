@@ -23,15 +23,15 @@ _PREPARED = "transport.outgoing"
 
 
 class Transport:
-    """Opens exchanges. One per program: it shares TLS contexts, resolver threads and `kept` idle connections."""
+    """Opens exchanges. One per program: it shares TLS contexts, resolver threads and idle connections."""
 
-    def __init__(self, *, user_agent: str, resolver: Resolver | None = None, kept: int = 65_536) -> None:
+    def __init__(self, *, user_agent: str, resolver: Resolver | None = None) -> None:
         self._user_agent = user_agent
         self._resolver = resolver or Resolver()
         self._timers = Timers()
         self._contexts = Contexts()
         self._dialler = Dialler(self._resolver, self._contexts, self._timers)
-        self._pool = Pool(kept)
+        self._pool = Pool()
         self._credentials = Credentials(lambda: self.calls, self._timers)
         self._calls: Calls | None = None
 
@@ -66,6 +66,10 @@ class Transport:
     async def resolve(self, host: str, port: int) -> tuple[str, ...]:
         """The addresses of a name, for a caller that must check them first. Raises `Failure(dns)`."""
         return (await self._resolver.resolve(host, port)).addresses
+
+    def keep(self, descriptors: int) -> None:
+        """How many descriptors idle connections may take from now on; those that are kept already stay."""
+        self._pool.limit = descriptors
 
     def forget(self, keep: Key) -> None:
         """Close the connection kept under a key, for a job that is gone."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
 from time import perf_counter
+from typing import Any
 
 #: Cancelled timers that may lie in the heap before it is swept, beside as many that are alive.
 _MAX_DEAD = 64
@@ -56,19 +57,29 @@ class Call(Timer):
 
 
 class Timers:
-    """Timers due at stamps of `clock`, never early. Belongs to the running loop."""
+    """Timers due at stamps of `clock`, never early. They belong to the loop that was last seen running."""
 
-    __slots__ = ("clock", "dead", "_armed", "_excused", "_handle", "_heap", "_loop", "_numbers")
+    __slots__ = ("clock", "dead", "loop", "_armed", "_excused", "_handle", "_heap", "_numbers")
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self.clock = clock
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None  #: None until they were used
         self._heap: list[tuple[float, int, Timer]] = []
         self._numbers = count()
         self._handle: asyncio.Handle | None = None
         self._armed = 0.0
         self._excused = False
         self.dead = 0  #: timers in the heap that were cancelled
+
+    def task(self) -> "asyncio.Task[Any]":
+        """The running task."""
+        # The loop is told, because before 3.12 to ask which one is running is a system call; five of them in a run.
+        task = asyncio.current_task(self.loop) if self.loop is not None else None
+        if task is None:  # it is not this one that runs
+            task = asyncio.current_task(self._here())
+        if task is None:
+            raise RuntimeError("a deadline needs a task to cancel")
+        return task
 
     def at(self, when: float, callback: Callable[[], object]) -> Timer:
         """Call `callback` at `when`, or in the loop's next turn when that is past."""
@@ -78,15 +89,13 @@ class Timers:
 
     def put(self, when: float, timer: Timer) -> None:
         """Let a timer that is not live ring at `when`, or in the loop's next turn when that is past."""
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self.close()
-            self._loop = loop
+        if self._handle is None:
+            self._here()
         timer.timers = self
         timer.live = True
         heappush(self._heap, (when, next(self._numbers), timer))
         if self._handle is None or (when < self._armed and not self._excused):
-            self._arm(loop, when)
+            self._arm(when)
 
     def sweep(self) -> None:
         """Throw out the dead where they are in the majority."""
@@ -103,27 +112,36 @@ class Timers:
         self._heap.clear()
         self.dead = 0
 
-    def _arm(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
+    def _here(self) -> asyncio.AbstractEventLoop:
+        """The running loop. What waited on another one will not be rung any more."""
+        loop = asyncio.get_running_loop()
+        if loop is not self.loop:
+            self.close()
+            self.loop = loop
+        return loop
+
+    def _arm(self, when: float) -> None:
         if self._handle is not None:
             self._handle.cancel()
         now = self.clock()
         self._armed = max(now, when)
-        self._handle = loop.call_later(self._armed - now, self._ring)
+        if self.loop is not None:
+            self._handle = self.loop.call_later(self._armed - now, self._ring)
 
     def _ring_soon(self) -> None:
         """Not before those that were woken by what was read meanwhile."""
-        if self._loop is not None:
-            self._handle = self._loop.call_soon(self._ring)
+        if self.loop is not None:
+            self._handle = self.loop.call_soon(self._ring)
 
     def _ring(self) -> None:
         self._handle = None
         heap = self._heap
         now = self.clock()
         late = now - self._armed
-        if late > _LATE and not self._excused and self._loop is not None:
+        if late > _LATE and not self._excused and self.loop is not None:
             # What came while the loop stood still was not read. It gets the time back, or we would be the late ones.
             self._excused = True
-            self._handle = self._loop.call_later(min(late, _BACK), self._ring_soon)
+            self._handle = self.loop.call_later(min(late, _BACK), self._ring_soon)
             return
         self._excused = False
         while heap and (heap[0][0] <= now or not heap[0][2].live):
@@ -133,8 +151,8 @@ class Timers:
                 timer.ring()
             else:
                 self.dead -= 1
-        if heap and self._handle is None and self._loop is not None:
-            self._arm(self._loop, heap[0][0])
+        if heap and self._handle is None:
+            self._arm(heap[0][0])
 
 
 class Alarm(Timer):
@@ -146,10 +164,7 @@ class Alarm(Timer):
     __slots__ = ("_before", "_fired", "_task")
 
     def __init__(self, timers: Timers, until: float) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("an alarm needs a task to cancel")
-        self._task = task
+        self._task = task = timers.task()
         self._before = task.cancelling()
         self._fired = False
         timers.put(until, self)

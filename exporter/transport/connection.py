@@ -9,6 +9,7 @@ from typing import Protocol
 from exporter.model.failure import Failure, Reason
 from exporter.transport.faults import Stage, failure_of
 from exporter.transport.tls import Session
+from exporter.transport.turns import turns
 
 #: Bytes of one read. Small, so that one connection's flood of tiny pieces is parsed in turns with everything else.
 READ = 16384
@@ -53,6 +54,8 @@ class Reader(Protocol):
 
 class Connection(asyncio.BufferedProtocol):
     """One connection. Errors are kept, never raised into the loop; whoever waits is woken and looks."""
+
+    files = 1
 
     __slots__ = (
         "address", "answer", "certificate_not_after", "lost", "made", "on_lost", "shaken", "usable", "_closing",
@@ -100,7 +103,7 @@ class Connection(asyncio.BufferedProtocol):
             self._received_tls(at, data)
         answer = self.answer
         if answer is not None and (nbytes == READ or answer.queued > HIGH_WATER):
-            self._pause()
+            self._pause(perf_counter() - at)
 
     def eof_received(self) -> bool:
         at = perf_counter()
@@ -270,15 +273,15 @@ class Connection(asyncio.BufferedProtocol):
         if self.answer is not None:
             self.answer.lost(failure)
 
-    def _pause(self) -> None:
-        """Let others have their turn, and the reader of a stream catch up.
+    def _pause(self, cost: float) -> None:
+        """Let others have their turn, and the reader of a stream catch up. The read took `cost` seconds.
 
         When a read was full more is waiting, and uvloop would read on at once, up to 32 times.
         """
         if not self._pausing and not self._closing and self._transport is not None:
             self._pausing = True
             self._transport.pause_reading()
-            self._loop.call_soon(self._resume)
+            turns.after(cost, self._resume)
 
     def _resume(self) -> None:
         answer = self.answer

@@ -1,6 +1,5 @@
 """Undoes a Content-Encoding in small steps under a bound: we ask for none, and some servers send one anyway."""
 
-import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from time import perf_counter
@@ -8,6 +7,7 @@ from time import perf_counter
 from exporter.contracts import Chunk
 from exporter.model.failure import Failure, Reason
 from exporter.transport.message import Answer
+from exporter.transport.turns import turns
 
 #: Bytes one step may produce: what the event loop waits for is one step.
 STEP = 262_144
@@ -77,10 +77,13 @@ class Decoder:
 
     async def chunks(self, chunk: Chunk) -> AsyncIterator[Chunk]:
         """The same for a chunk, letting the loop run; the pieces keep its stamp."""
+        began = perf_counter()
         for piece in self.feed(chunk.data):
+            took = perf_counter() - began
             yield Chunk(chunk.at, piece)
             if len(piece) >= STEP:
-                await asyncio.sleep(0)
+                await turns.pause(took)
+            began = perf_counter()
 
     def finish(self) -> None:
         """The body has ended: raise `Failure(encoding)` when its compressed data has not."""
@@ -112,11 +115,13 @@ async def inflated(coding: str, raw: bytes, limit: int, until: float) -> bytes:
     """`raw` decoded step by step until the moment `until`. Raises `Failure` (encoding, too_large, timeout)."""
     parts: list[bytes] = []
     decoder = Decoder(coding, limit)
+    began = perf_counter()
     for start in range(0, len(raw), SLICE):
         for piece in decoder.feed(raw[start : start + SLICE]):
             parts.append(piece)
             if len(piece) >= STEP:
-                await asyncio.sleep(0)
+                await turns.pause(perf_counter() - began)
+                began = perf_counter()
         if perf_counter() > until:
             raise Failure(Reason.TIMEOUT, "the body could not be decoded in time")
     decoder.finish()

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import ssl
+from asyncio import get_running_loop
 from collections.abc import Awaitable, Sequence
 from time import perf_counter
 from typing import NamedTuple
@@ -136,7 +137,7 @@ class Dialler:
         context: ssl.SSLContext | None = None,
         reader: Reader | None = None,
     ) -> Connection:
-        loop = asyncio.get_running_loop()
+        loop = get_running_loop()
         account.stage = _CONNECT
         account.address = address
         while True:

@@ -12,6 +12,7 @@ from typing import Any
 
 from exporter.contracts import Reply
 from exporter.model.endpoint import Endpoint
+from exporter.model.extras import needs
 from exporter.model.failure import Failure, Reason
 from exporter.transport.account import Account
 from exporter.transport.alarm import Alarm
@@ -24,6 +25,10 @@ from exporter.transport.relay import Relay
 from exporter.transport.rendezvous import meet, rendezvous
 from exporter.transport.request import Fields, Outgoing
 from exporter.transport.thread import imported
+from exporter.transport.wire import Call
+
+#: The asyncio API of grpcio, which takes a second to import where a core is shared.
+LIBRARY = "grpc.aio"
 
 _Pairs = Sequence[tuple[str, str]]
 _Metadata = Sequence[tuple[str, str | bytes]]
@@ -55,7 +60,10 @@ _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
 class Unary:
     """The calls of one exchange, one at a time. The first opens a connection, further ones use it."""
 
-    __slots__ = ("_account", "_dialler", "_endpoint", "_keep", "_outgoing", "_pool", "_relay", "_trace_id")
+    __slots__ = (
+        "_account", "_asked", "_dialler", "_endpoint", "_keep", "_outgoing", "_pool", "_relay", "_reply", "_trace_id",
+        "_used",
+    )  # fmt: skip
 
     def __init__(
         self, outgoing: Outgoing, dialler: Dialler, pool: Pool, account: Account, trace_id: str, keep: Key | None
@@ -68,6 +76,10 @@ class Unary:
         self._trace_id = trace_id
         self._keep = keep
         self._relay: Relay | None = None
+        # What an account of the attempt is made from, should it fail: the last call.
+        self._asked: tuple[str, _Metadata, bytes] = ("", (), b"")
+        self._used: Relay | None = None
+        self._reply: Reply | None = None
 
     async def call(
         self,
@@ -81,6 +93,7 @@ class Unary:
         """Make a call that ends at `until`. Credentials that go with it are added to `hidden`. Raises `Failure`."""
         fields = self._outgoing.fields(given, hidden, credential)
         metadata = _metadata(fields, self._trace_id)
+        self._asked, self._used, self._reply = (method, metadata, message), None, None
         if perf_counter() >= until:
             raise Failure(Reason.TIMEOUT, "no time was left to start")
         self._account.stage = Stage.EXCHANGE  # until the dialler has another word for it
@@ -89,7 +102,8 @@ class Unary:
             library = await _library()
             if self._relay is None and self._keep is not None:
                 self._relay = self._pool.take(self._keep, self._made_by(hidden), Relay)
-            return await self._made(library, method, message, metadata, fields, until)
+            self._reply = reply = await self._made(library, method, message, metadata, fields, until)
+            return reply
         except asyncio.CancelledError:
             failure = self._late()
             self._drop()
@@ -102,6 +116,12 @@ class Unary:
         finally:
             alarm.off()
             self._account.end(perf_counter())
+
+    @property
+    def made(self) -> Call:
+        """The last call."""
+        method, metadata, message = self._asked
+        return Call(method, [name for name, _ in metadata], message, self._used, self._reply)
 
     def close(self, hidden: set[str]) -> None:
         """Give up the connection, or keep it for the next run where that was asked for."""
@@ -124,6 +144,7 @@ class Unary:
             else:
                 relay.expect(account)
                 account.address = relay.address
+            self._used = relay
             try:
                 return await _ask(library, relay, method, message, metadata, until)
             except Failure as failure:
@@ -175,7 +196,7 @@ class Unary:
         if account.stage is not Stage.EXCHANGE:
             return unopened(account.stage, account.address, account.proxy)
         if relay is None or not relay.joined:
-            return Failure(Reason.INTERNAL, "grpcio was not ready in time")
+            return Failure(Reason.INCONCLUSIVE, "grpcio was not ready in time: nothing was asked")
         return _timeout(relay)
 
 
@@ -191,14 +212,14 @@ def _as_grpc(endpoint: Endpoint) -> Endpoint:
 
 def missing() -> Failure:
     """What it means that the extra is not installed: it is no news of the server, so it changes no state."""
-    return Failure(Reason.INTERNAL, "gRPC needs an extra that is not installed: pip install 'model-exporter[grpc]'")
+    return Failure(Reason.INTERNAL, f"gRPC {needs('grpc')}")
 
 
 async def _library() -> Any:
     """The asyncio API of grpcio. Raises `Failure` (internal) where it is not installed."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it has to say comes as a status
     try:
-        library = await imported("grpc.aio")
+        library = await imported(LIBRARY)
     except ImportError:
         raise missing() from None
     _wake(library)

@@ -1,28 +1,25 @@
-"""The instrument: one attempt's HTTP/1.1 conversation under one deadline, every phase accounted."""
+"""The instrument: all that one attempt asks over HTTP/1.1, under one deadline, every phase accounted."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence, Set
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from exporter.contracts import Reply, Response
-from exporter.model.endpoint import Endpoint, Obtained, SigV4
+from exporter.model.endpoint import Obtained, SigV4
 from exporter.model.failure import Failure, Reason
 from exporter.model.observation import Measurement
 from exporter.model.stream import TokenEvent
-from exporter.transport import auth, content
-from exporter.transport.account import Account
-from exporter.transport.alarm import Alarm, Timers
-from exporter.transport.connection import Connection
-from exporter.transport.credentials import Credential, Credentials
+from exporter.transport import auth, content, gist, wire
+from exporter.transport.conversation import Conversation
+from exporter.transport.credentials import Credentials
 from exporter.transport.dial import Dialler
-from exporter.transport.faults import Stage, unopened
 from exporter.transport.message import Answer
 from exporter.transport.pool import Key, Pool
-from exporter.transport.proxy import failure_told
 from exporter.transport.redirect import MAX_HOPS, follow, is_redirect
 from exporter.transport.request import Outgoing
 from exporter.transport.stream import StreamContext
+from exporter.transport.turns import turns
 
 if TYPE_CHECKING:
     from exporter.transport.grpc import Unary
@@ -33,23 +30,17 @@ _Headers = Sequence[tuple[str, str]]
 _BESIDE = "transport.beside "
 
 
-_EXCHANGE = Stage.EXCHANGE  # before 3.12 a member of an enum is looked up by way of its class at each use
-_NONE_YET: frozenset[str] = frozenset()
+#: Bodies above this many bytes wait for their turn to be joined, for which a byte counts as so many seconds.
+_LARGE, _SECONDS_PER_BYTE = 1 << 20, 5e-10
+
 #: The gRPC status that stands for 401.
 _UNAUTHENTICATED = 16
 
 
-class HttpExchange:
-    """Implements `contracts.Exchange`. One request at a time.
+class HttpExchange(Conversation):
+    """Implements `contracts.Exchange`. One request at a time."""
 
-    The first request opens a connection, further ones reuse it where the server allows that, so dns, connect and tls
-    are then counted once. A reused connection that dies before the first byte of an answer is replaced without a word.
-    """
-
-    __slots__ = (
-        "deadline", "memory", "on_token", "_account", "_answer", "_beside", "_connection", "_credentials", "_dialler",
-        "_endpoint", "_hidden", "_keep", "_outgoing", "_passing", "_pool", "_t0", "_trace_id", "_unary",
-    )  # fmt: skip
+    __slots__ = ("deadline", "memory", "on_token", "_beside", "_credentials", "_unary")
 
     def __init__(
         self,
@@ -62,24 +53,12 @@ class HttpExchange:
         keep: Key | None,
         credentials: Credentials,
     ) -> None:
-        endpoint = outgoing.endpoint
+        Conversation.__init__(self, outgoing, dialler, pool, trace_id, keep)
         self.deadline = deadline
         self.memory = memory
         self.on_token: Callable[[TokenEvent], None] | None = None
-        self._endpoint = endpoint
-        self._trace_id = trace_id
-        self._outgoing = outgoing
-        self._dialler = dialler
-        self._pool = pool
-        self._keep = keep if endpoint.keep_alive else None
-        self._account = Account()
-        self._answer: Answer | None = None
-        self._connection: Connection | None = None
         self._credentials = credentials
-        self._hidden: set[str] = set()
-        self._passing: frozenset[str] = _NONE_YET
         self._beside: dict[str | int, HttpExchange] | None = None
-        self._t0 = 0.0
         self._unary: Unary | None = None
 
     async def request(
@@ -99,6 +78,8 @@ class HttpExchange:
             answer = await self._ask(method, path, headers, body, until, False)
         else:
             answer = await self._send(method, path, headers, body, until, False)
+        if answer.body_bytes > _LARGE:
+            await turns.pause(answer.body_bytes * _SECONDS_PER_BYTE)
         whole = answer.content()
         if answer.coding and whole:
             whole = await content.decoded(answer, whole, self._endpoint.max_body, until)
@@ -166,6 +147,7 @@ class HttpExchange:
         finally:
             alarm.off()
             account.end(perf_counter())
+        self._via = connection
         connection.abort()
 
     def now(self) -> float:
@@ -176,9 +158,18 @@ class HttpExchange:
         """What was measured so far."""
         return self._account.measured()
 
-    def redact(self, text: str) -> str:
+    def redact(self, text: str, *, asked: bool = False) -> str:
         """`text` without the credentials this exchange sent, whole or cut short."""
-        return auth.redact(text, self._hidden | self._passing) if self._hidden else text
+        if asked:
+            body = self._spoken().body if self._unary is None else self._unary.made.message
+            text = auth.redact(text, gist.prompts(body) or ()) if body else text
+        return auth.redact(text, self._secrets()) if self._hidden or self._outgoing.private else text
+
+    def told(self, began: float) -> str:
+        """What was said on the wire since the stamp `began`, for people."""
+        spoken = [each._spoken() for each in (self, *(self._beside or {}).values())]
+        call = self._unary.made if self._unary is not None else None
+        return wire.account(began, perf_counter(), self._account, spoken, call, self._secrets())
 
     async def close(self) -> None:
         """Give up whatever is still open, or keep it for the next run where that was asked for."""
@@ -196,11 +187,6 @@ class HttpExchange:
             connection.abort()
 
     # For the stream.
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """Where this exchange goes."""
-        return self._endpoint
 
     async def converse(
         self, method: str, path: str, headers: _Headers, body: bytes | None, until: float, *, streaming: bool
@@ -228,55 +214,11 @@ class HttpExchange:
             answer = await self._send(method, path, headers, body, until, streaming)
         return answer, path
 
-    def settle(self, answer: Answer) -> None:
-        """Book an answer we are through with, and keep or drop its connection."""
-        account = self._account
-        answer.booked = True
-        phases = account.phases
-        if answer.raw_bytes:
-            phases["first_byte"] = phases.get("first_byte", 0.0) + answer.first_at - self._t0
-        if answer.head:
-            account.http_status = answer.status
-            account.response_bytes = (account.response_bytes or 0) + answer.body_bytes
-        if answer.done:
-            phases["transfer"] = phases.get("transfer", 0.0) + answer.ended - answer.first_at
-            account.end(answer.ended)
-        else:
-            account.end(perf_counter())
-        connection = self._connection
-        if connection is not None:
-            if answer.keep_alive and connection.usable:
-                connection.answer = None
-            else:
-                self._connection = None
-                connection.abort()
-
-    @property
-    def timers(self) -> Timers:
-        """What waits with an end are timed by."""
-        return self._dialler.timers
-
-    @property
-    def t0(self) -> float:
-        """Stamp of the moment before the first byte of the last request was written."""
-        return self._t0
-
-    @property
-    def connection(self) -> Connection | None:
-        """What the answer comes by."""
-        return self._connection
-
     # Inside.
 
-    def _alarm(self, until: float) -> Alarm:
-        if perf_counter() >= until:
-            raise Failure(Reason.TIMEOUT, "no time was left to start")
-        return Alarm(self._dialler.timers, until)
-
-    def _made_by(self) -> object:
-        if self._outgoing.direct and not self._hidden:
-            return self._endpoint
-        return (self._endpoint, self._dialler.context_of(self._endpoint), frozenset(self._hidden))
+    def _secrets(self) -> Set[str]:
+        """All that must not be repeated: credentials that were sent, and the values of the url's query."""
+        return self._hidden | self._passing | self._outgoing.private if self._hidden else self._outgoing.private
 
     def _send(
         self, method: str, path: str, headers: _Headers, body: bytes | None, until: float, streaming: bool
@@ -313,97 +255,3 @@ class HttpExchange:
         self._give_up()
         self._account.reset(mark)
         return await self._ask(method, path, headers, body, until, streaming, renewed)
-
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        headers: _Headers,
-        body: bytes | None,
-        until: float,
-        streaming: bool,
-        credential: Credential | None = None,
-    ) -> Answer:
-        data = self._outgoing.head(method, path, headers, body, self._trace_id, self._hidden, credential)
-        if credential is not None:
-            self._passing = self._passing.union(credential.passing)
-        if body:
-            data += body
-        self._answer = None
-        alarm = self._alarm(until)
-        try:
-            answer = await self._talk(data, method == "HEAD", until, streaming)
-        except asyncio.CancelledError:
-            late = self._late()
-            self._give_up()
-            if alarm.rang():
-                raise late from None
-            raise
-        except BaseException:
-            self._give_up()
-            raise
-        finally:
-            alarm.off()
-        if self._outgoing.relayed and (failure := failure_told(self._endpoint, answer.status, answer.headers)):
-            self._give_up()
-            raise failure
-        if not streaming:
-            self.settle(answer)
-        return answer
-
-    async def _talk(self, data: bytes, head_only: bool, until: float, streaming: bool) -> Answer:
-        """Send on an open connection or a new one, and wait for the answer, or for its head when `streaming`."""
-        account, connection = self._account, self._connection
-        if connection is None and self._keep is not None:
-            connection = self._pool.take(self._keep, self._made_by(), Connection)
-        while True:
-            if connection is not None and connection.usable:
-                reused = True
-                account.stage = _EXCHANGE
-                account.address = connection.address
-            else:
-                reused = False
-                connection = await self._open(until)
-            self._connection = connection
-            self._answer = answer = Answer(self._endpoint.max_body, head_only, streaming)
-            self._t0 = connection.send(data, answer)
-            if reused:
-                account.begin(self._t0)
-            while not (answer.done or answer.failure is not None or (streaming and answer.head)):
-                await connection.moved()
-            if answer.failure is None:
-                return answer
-            if not reused or answer.raw_bytes:
-                raise answer.failure
-            # The server had closed it while it lay unused: that says nothing about the server's health.
-            account.restart()
-            connection.abort()
-            connection = None
-
-    def _open(self, until: float) -> Awaitable[Connection]:
-        endpoint, outgoing = self._endpoint, self._outgoing
-        if outgoing.direct:
-            return self._dialler.straight(endpoint, self._account, outgoing.addresses[0], outgoing.port)
-        return self._dialler.dial(endpoint, self._account, until, outgoing.addresses)
-
-    def _give_up(self) -> None:
-        answer = self._answer
-        if answer is not None:
-            answer.keep_alive = False
-            self.settle(answer)
-            return
-        self._account.end(perf_counter())
-        if self._connection is not None:
-            self._connection.abort()
-            self._connection = None
-
-    def _late(self) -> Failure:
-        """What it means that the deadline came now."""
-        account, answer = self._account, self._answer
-        if account.stage is not Stage.EXCHANGE:
-            return unopened(account.stage, account.address, account.proxy)
-        if answer is None or not answer.raw_bytes:
-            return Failure(Reason.TIMEOUT, "no answer in time")
-        if not answer.head:
-            return Failure(Reason.TIMEOUT, "the head of the answer did not end in time")
-        return Failure(Reason.TIMEOUT, f"the body did not end in time ({answer.body_bytes} bytes came)")

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from exporter.model.endpoint import Basic, Bearer, Endpoint, Proxy, Tls
+from exporter.model.endpoint import Basic, Bearer, Endpoint, Proxy, Service, Standing, Tls
 from exporter.model.failure import Failure, Reason
 from exporter.model.secret import Secret
 
@@ -36,6 +36,12 @@ class Cluster:
 
     endpoint: Endpoint
     namespace: str = "default"
+
+    @property
+    def service(self) -> Service:
+        """The same for calls that measure nothing."""
+        known = self.endpoint.auth if isinstance(self.endpoint.auth, Standing) else None  # a cluster has no others
+        return Service(self.endpoint.url, known, tls=self.endpoint.tls, proxy=self.endpoint.proxy)
 
 
 async def find(kubeconfig: str | None = None, context: str | None = None) -> Cluster:

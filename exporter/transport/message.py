@@ -20,6 +20,8 @@ OVERHEAD_PER_BYTE = 8
 
 #: Bytes of a stream handed over at a time: a reader comes back, and meets its deadline, in between.
 MAX_TAKE = 16384
+#: Reads of a stream that are kept for people to look at, and bytes of what turned out to be no HTTP.
+OPENING, ODD = 4, 256
 
 _TLS_RECORDS = (0x15, 0x16)
 
@@ -50,11 +52,12 @@ class Answer:
     Ends with `done` or with `failure`. `head` turns true once the final head is there. Stamps are those of the reads:
     `first_at` of the first byte, `ended` of the last. With `streaming`, chunks of body wait in `chunks` (one per read)
     until they are taken; otherwise `content()` has the whole body. Body bytes are counted and bounded as received.
+    `opening` has the first chunks of a stream, and in place of a head the beginning of what is none.
     """
 
     __slots__ = (
         "body_bytes", "booked", "chunks", "coding", "done", "ended", "failure", "first_at", "head", "headers",
-        "keep_alive", "queued", "raw_bytes", "status", "streaming", "_head_bytes", "_head_only", "_interim",
+        "keep_alive", "opening", "queued", "raw_bytes", "status", "streaming", "_head_bytes", "_head_only", "_interim",
         "_max_body", "_parser", "_parts", "_raw_headers", "_until_close",
     )  # fmt: skip
 
@@ -67,6 +70,7 @@ class Answer:
         self.failure: Failure | None = None
         self.streaming = streaming
         self.chunks: deque[Chunk] | None = deque() if streaming else None
+        self.opening: list[Chunk] | None = [] if streaming else None
         self.first_at = self.ended = 0.0
         self.queued = self.body_bytes = self.raw_bytes = 0
         self._raw_headers: list[tuple[bytes, bytes]] = []
@@ -84,6 +88,7 @@ class Answer:
             self.first_at = at
             if data[0] in _TLS_RECORDS:
                 self._fail(Reason.PROTOCOL, "the server speaks TLS on this port: use https")
+                self.opening = [Chunk(at, bytes(data[:ODD]))]
                 return
         self.raw_bytes += size
         self.ended = at
@@ -91,6 +96,8 @@ class Answer:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             self._stopped(error)
+            if not self.head:
+                self.opening = [Chunk(at, bytes(data[:ODD]))]
         if self.failure is None:
             if self.streaming and self._parts:
                 self._queue(at)
@@ -98,7 +105,7 @@ class Answer:
                 self._count(size)
                 return
         else:
-            self._parts = []
+            del self._parts[1:]
         self._parser = None  # parser and callbacks refer to each other: do not leave that to the collector
 
     def eof(self, at: float) -> None:
@@ -128,6 +135,22 @@ class Answer:
         """The body as received, Content-Encoding still on."""
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """The headers as they were received, as far as they came."""
+        return self._raw_headers
+
+    def beginning(self, limit: int) -> list[Chunk]:
+        """The first chunks of the body as received: some `limit` bytes of it, or the first reads of a stream."""
+        if self.streaming:
+            return list(self.opening or ())
+        parts: list[bytes] = []
+        for part in self._parts:
+            if limit <= 0:
+                break
+            parts.append(part[:limit])
+            limit -= len(part)
+        return [Chunk(self.first_at, b"".join(parts))] if parts else []
+
     def take(self) -> list[Chunk]:
         """The first of the chunks that wait, MAX_TAKE bytes or a little more; they then wait no more."""
         taken: list[Chunk] = []
@@ -149,8 +172,11 @@ class Answer:
         body = self.content()
         self._parts = []
         self.queued += len(body)
-        if self.chunks is not None:
-            self.chunks.append(Chunk(at, body))
+        if self.chunks is not None and self.opening is not None:
+            chunk = Chunk(at, body)
+            self.chunks.append(chunk)
+            if len(self.opening) < OPENING:
+                self.opening.append(chunk)
 
     def _count(self, size: int) -> None:
         if not self.head:

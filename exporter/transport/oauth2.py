@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
 from exporter.model.endpoint import OAuth2
+from exporter.model.extras import needs
 from exporter.model.failure import Failure, Reason
 from exporter.transport import auth, secrets
 from exporter.transport.calls import Called, Calls
@@ -83,7 +84,7 @@ class Tokens:
             )  # fmt: skip
             return _term(answer, asked)
         except ImportError:
-            raise Failure(Reason.AUTH, "oauth2 needs authlib: pip install 'model-exporter[oauth2]'") from None
+            raise Failure(Reason.AUTH, f"oauth2 {needs('oauth2')}") from None
         except OSError as error:
             raise Failure(Reason.AUTH, f"{where}: {error.strerror}") from None
         except Failure as failure:

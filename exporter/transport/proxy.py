@@ -7,7 +7,7 @@ Requests to http targets name the whole url (RFC 9112, 3.2.2); for everything el
 from http import HTTPStatus
 
 from exporter.contracts import Headers
-from exporter.model.endpoint import Endpoint, Proxy
+from exporter.model.endpoint import Endpoint, Proxy, bracketed
 from exporter.model.failure import Failure, Reason
 from exporter.transport import auth
 from exporter.transport.connection import Connection
@@ -17,8 +17,7 @@ from exporter.transport.message import Answer
 def authority_of(endpoint: Endpoint) -> str:
     """`host:port` that a proxy is asked for; it looks names up itself."""
     host = endpoint.addresses[0] if endpoint.addresses else endpoint.host
-    host = f"[{host.partition('%')[0]}]" if ":" in host else host
-    return f"{host}:{endpoint.connect_port}"
+    return f"{bracketed(host.partition('%')[0])}:{endpoint.connect_port}"
 
 
 class Tunnel(Answer):

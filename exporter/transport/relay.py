@@ -35,6 +35,8 @@ class Relay(asyncio.Protocol):
     streaming = head = False
     chunks = None
 
+    files = 3  #: its own, and both ends of the socket on which grpcio meets it
+
     def __init__(self, account: Account, max_body: int) -> None:
         self.channel: Any = None  #: grpcio's; it closes when nobody holds it any more
         self.failure: Failure | None = None

@@ -39,8 +39,8 @@ class Outgoing:
     """Requests to one endpoint. Header values of the endpoint are read at each request, and remembered to be hidden."""
 
     __slots__ = (
-        "addresses", "deferred", "direct", "endpoint", "made_for", "origin", "port", "relayed", "_begun", "_bare",
-        "_defaults", "_whole",
+        "addresses", "deferred", "direct", "endpoint", "made_for", "origin", "port", "private", "relayed", "_begun",
+        "_bare", "_defaults", "_whole",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, user_agent: str) -> None:
@@ -62,6 +62,8 @@ class Outgoing:
         self.deferred = endpoint.auth if isinstance(endpoint.auth, Obtained) else None
         #: Whether a proxy passes requests on; it is then told the whole url, else it gives us a tunnel.
         self.relayed = endpoint.proxy is not None and endpoint.scheme == "http"
+        #: Values of the url's query: any of them may be a key.
+        self.private = auth.secrets_of(endpoint.query)
         self._whole = ""
         if self.relayed:
             self._whole = f"http://{authority_of(endpoint)}" if endpoint.addresses else self.origin
@@ -104,7 +106,7 @@ class Outgoing:
             end = "Content-Length: 0\r\n\r\n"
         else:
             end = "\r\n"
-        return f"{begun}{trace_id}-{getrandbits(64) or 1:016x}-01\r\n{end}".encode()
+        return f"{begun}{trace_id}-{(getrandbits(64) or 1).to_bytes(8).hex()}-01\r\n{end}".encode()
 
     def beside(self, where: str | int) -> "Outgoing":
         """Requests to another port of the same server: its TLS and limits, none of its credentials."""

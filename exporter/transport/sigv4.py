@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from exporter.model.endpoint import SigV4
+from exporter.model.extras import needs
 from exporter.model.failure import Failure, Reason
 from exporter.transport import secrets
 from exporter.transport.credentials import Asked, Credential
@@ -49,7 +50,7 @@ class Signers:
             try:
                 self._signed = await in_thread(_signer, "sigv4")
             except ImportError:
-                raise Failure(Reason.AUTH, "sigv4 needs botocore: pip install 'model-exporter[aws]'") from None
+                raise Failure(Reason.AUTH, f"sigv4 {needs('aws')}") from None
             except OSError as error:
                 raise Failure(Reason.AUTH, f"AWS credentials: {error.strerror}") from None
         keys, fresh = _given(settings), True

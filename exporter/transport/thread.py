@@ -6,7 +6,7 @@ asyncio's default pool has a handful of threads, is shared by everything, and is
 import asyncio
 import errno
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, TypeVar
@@ -15,16 +15,32 @@ Found = TypeVar("Found")
 
 #: Modules whose import has come to its end; in sys.modules they are before that.
 _imported: dict[str, Any] = {}
+_importing: dict[str, "asyncio.Task[None]"] = {}
 
 
 async def imported(name: str) -> Any:
-    """A module that takes a while to import, by its name. Raises ImportError."""
+    """A module that takes a while to import, by its name: once, however many wait for it. Raises ImportError."""
     if name not in _imported:
-        try:
-            _imported[name] = await in_thread(lambda: import_module(name), f"import {name}")
-        except OSError:  # no thread to be had
-            _imported[name] = import_module(name)
+        task, loop = _importing.get(name), asyncio.get_running_loop()
+        if task is None or task.done() or task.get_loop() is not loop:
+            task = _importing[name] = loop.create_task(_import(name))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to hear it
+        await asyncio.shield(task)
     return _imported[name]
+
+
+async def available(names: Iterable[str]) -> None:
+    """Wait until modules were imported, or turned out not to be there: whoever needs one says so."""
+    for name in names:
+        with suppress(ImportError):
+            await imported(name)
+
+
+async def _import(name: str) -> None:
+    try:
+        _imported[name] = await in_thread(lambda: import_module(name), f"import {name}")
+    except OSError:  # no thread to be had
+        _imported[name] = import_module(name)
 
 
 async def in_thread(function: Callable[[], Found], name: str) -> Found:

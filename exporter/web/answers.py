@@ -7,6 +7,8 @@ from typing import Any
 from aiohttp import hdrs, web
 
 JSON: dict[str, str] = {hdrs.CONTENT_TYPE: "application/json; charset=utf-8"}
+#: Why a change is not made that a browser asks for in somebody else's name.
+OTHER_ORIGIN = "refused: asked for by a page of another origin"
 
 
 def answer(status: int, value: Any, headers: Mapping[str, str] | None = None) -> web.Response:

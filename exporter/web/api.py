@@ -14,12 +14,12 @@ from exporter.ledger import Evaluated, Ledger, ProbeRecord, Replicas, TargetReco
 from exporter.model.cost import Balance
 from exporter.model.result import Past
 from exporter.model.state import State
+from exporter.slices import unhurried
 from exporter.web import drift, replicas, transcript
 from exporter.web.answers import JSON, answer, problem
 from exporter.web.connection import patience
 from exporter.web.doors import Doors
 from exporter.web.selection import Wanted, wanted
-from exporter.web.slices import unhurried
 from exporter.web.words import STATES, stamp
 
 #: Lists written at once; more wait.

@@ -82,6 +82,7 @@ class Connection(web.RequestHandler):
 
     __slots__ = (
         "_access",
+        "_asked",
         "_crowd",
         "_deaf",
         "_head_bytes",
@@ -101,6 +102,7 @@ class Connection(web.RequestHandler):
         self.passed: Callable[[asyncio.BaseTransport], bool] | None = None
         self._wire: asyncio.Transport | None = None
         self._serving = False
+        self._asked = False  # a whole request came
         self._deaf = False  # what still comes is thrown away
         self._quiet: asyncio.Event | None = None
         self._head_bytes = 0
@@ -117,9 +119,7 @@ class Connection(web.RequestHandler):
         elif self._crowd.admit(self, self._loop.time()):
             self._wait(HEAD_TIMEOUT)
         else:
-            self._deaf = True
-            self._wire.write(_BUSY)
-            self._wait(LINGER / 5)
+            self._send_away()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._crowd.leave(self)
@@ -140,7 +140,7 @@ class Connection(web.RequestHandler):
             if self._head_bytes == 0:
                 self._wait(HEAD_TIMEOUT)
             elif self._head_bytes > MAX_HEAD:
-                self.drop()
+                self.hang_up()
                 return
             self._head_bytes += len(data)
         super().data_received(data)
@@ -157,7 +157,7 @@ class Connection(web.RequestHandler):
 
     def serve(self) -> None:
         """A whole head is there and its request is being answered: the client owes nothing until that is done."""
-        self._serving = True
+        self._serving = self._asked = True
         self._crowd.waiting.pop(self, None)
         if self._timer is not None:
             self._timer.cancel()
@@ -199,6 +199,14 @@ class Connection(web.RequestHandler):
         return answer
 
     def drop(self) -> None:
+        """Make room for another. A client that is about to ask is told so; one that has asked before asks anew."""
+        if self._asked:
+            self.hang_up()
+        else:
+            self._crowd.leave(self)
+            self._send_away()
+
+    def hang_up(self) -> None:
         """Close at once; what the kernel has already taken is still delivered."""
         self._crowd.leave(self)
         if self._wire is not None:
@@ -208,7 +216,13 @@ class Connection(web.RequestHandler):
         """Close at once and give up what is still to be sent, so that a client that does not read holds nothing."""
         if self._wire is not None:
             self._wire.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        self.drop()
+        self.hang_up()
+
+    def _send_away(self) -> None:
+        self._deaf = True
+        if self._wire is not None:
+            self._wire.write(_BUSY)
+            self._wait(LINGER / 5)
 
     async def _linger(self, quiet: asyncio.Event) -> None:
         """Let a refused client finish sending, within bounds: closing on unread bytes would take our answer from it."""
@@ -220,7 +234,7 @@ class Connection(web.RequestHandler):
     def _wait(self, seconds: float, then: Callable[[], object] | None = None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, then or self.drop)
+        self._timer = self._loop.call_later(seconds, then or self.hang_up)
 
 
 class _Server(web.Server):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import hdrs, web
 
+from exporter.model import plain
 from exporter.model.result import Result
 from exporter.model.state import StateChange
 from exporter.web.answers import problem
@@ -184,16 +185,11 @@ async def _serve(listener: Listener, response: web.StreamResponse) -> None:
 
 def state(change: StateChange) -> dict[str, object]:
     """A change of state as plain values."""
-    verdict = change.verdict
     return {
         "target": change.target,
         "model": change.model,
-        "from": change.before,
-        "to": verdict.state,
-        "reason": verdict.reason,
-        "detail": verdict.detail,
-        "probe": verdict.probe or None,
-        "verified": verdict.verified,
+        **plain.change(change),
+        "probe": change.verdict.probe or None,
         "at": stamp(change.at),
     }
 

@@ -2,14 +2,14 @@
 
 import asyncio
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
+from exporter.slices import unhurried
+from exporter.web.answers import JSON
 from exporter.web.doors import Doors
-from exporter.web.slices import unhurried
 
 #: Questions answered at once; more wait.
 AT_ONCE = 4
-_HEADERS = {hdrs.CONTENT_TYPE: "application/json; charset=utf-8", hdrs.CACHE_CONTROL: "no-store"}
 
 
 class GateDoor:
@@ -24,4 +24,4 @@ class GateDoor:
         async with self._places:
             records = unhurried(list(self._doors.ledger))
             status, text = await self._doors.gate(list(request.query.items()), records)
-        return web.Response(status=status, text=text, headers=_HEADERS)
+        return web.Response(status=status, text=text, headers=JSON)

@@ -4,14 +4,15 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from exporter.ledger import Ledger
 from exporter.model.maintenance import Announced, Wish
 from exporter.settings import format_duration, parse_duration, shown
+from exporter.slices import unhurried
+from exporter.web.answers import OTHER_ORIGIN, answer, problem
 from exporter.web.doors import Doors
 from exporter.web.headers import same_origin
-from exporter.web.slices import unhurried
 from exporter.web.words import stamp
 
 #: Seconds that may be announced at once, names in one request, and characters of a comment.
@@ -20,7 +21,6 @@ NAMES = 1000
 COMMENT = 200
 
 _KEYS = ("select", "targets", "for", "comment")
-_JSON = {hdrs.CONTENT_TYPE: "application/json; charset=utf-8"}
 
 
 class Announcements:
@@ -36,29 +36,29 @@ class Announcements:
         resting = 0
         async for record in unhurried(list(self._doors.ledger)):
             resting += record.rests_until is not None
-        return _answer(200, {"announced": listed, "targets_in_maintenance": resting})
+        return answer(200, {"announced": listed, "targets_in_maintenance": resting})
 
     async def announce(self, request: web.Request) -> web.Response:
         """Let a maintenance begin now. 400 names everything that is wrong with the request."""
         if not same_origin(request, self._external_url):
-            return _refused()
+            return problem(403, OTHER_ORIGIN)
         wish, problems = read(await request.read(), self._doors.ledger)
         if wish is not None and not await self._meant(wish):
             problems.append("no target is meant: names and labels fit none that is watched")
         if wish is None or problems:
-            return _answer(400, {"error": "nothing was announced", "problems": problems})
+            return answer(400, {"error": "nothing was announced", "problems": problems})
         made = self._doors.announce(wish)
         if made is None:
-            return _answer(429, {"error": "too much is announced already; end some of it first"})
-        return _answer(201, await self._shown(made))
+            return problem(429, "too much is announced already; end some of it first")
+        return answer(201, await self._shown(made))
 
     async def withdraw(self, request: web.Request) -> web.Response:
         """End a maintenance before its time."""
         if not same_origin(request, self._external_url):
-            return _refused()
+            return problem(403, OTHER_ORIGIN)
         if not self._doors.withdraw(request.match_info["id"]):
-            return _answer(404, {"error": "nothing is announced under this id"})
-        return _answer(200, {"ended": request.match_info["id"]})
+            return problem(404, "nothing is announced under this id")
+        return answer(200, {"ended": request.match_info["id"]})
 
     async def _meant(self, wish: Wish) -> int:
         """How many targets a wish fits now, each replica counted."""
@@ -140,11 +140,3 @@ def _seconds(given: Mapping[str, Any], problems: list[str]) -> float:
         found = f"found {shown(value)}" if "for" in given else "missing"
         problems.append(f"for: {found}; allowed: a duration such as 30m, at most {format_duration(LONGEST)}")
     return seconds
-
-
-def _refused() -> web.Response:
-    return _answer(403, {"error": "refused: asked for by a page of another origin"})
-
-
-def _answer(status: int, value: Any) -> web.Response:
-    return web.Response(status=status, text=json.dumps(value) + "\n", headers=_JSON)

@@ -17,6 +17,8 @@ from exporter.model.failure import TABLE, Failure, Reason
 from exporter.model.job import Job, Schedule
 from exporter.model.observation import Measurement, Observation
 from exporter.model.result import Result
+from exporter.transport.thread import available
+from exporter.transport.turns import turns
 from exporter.web import admission, transcript
 from exporter.web.admission import Place, Rule
 from exporter.web.doors import Doors
@@ -24,6 +26,8 @@ from exporter.web.doors import Doors
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 #: Seconds of the scraper's timeout left for the way there and back.
 OFFSET = 0.5
+#: Seconds that making the jobs of a request, or writing down its results, takes on the loop.
+PIECE = 0.001
 #: Seconds after its deadline at which a run that has not ended is given up.
 BACKSTOP = 0.1
 _SECONDS = re.compile(r"[0-9]{1,10}(\.[0-9]{1,12})?", re.ASCII)
@@ -71,14 +75,17 @@ class OnDemandProbe:
         configured = self._configured.covers(place)
         if not configured and not any(rule.may_cover(place) for rule in rules):
             raise _denied(place)
-        jobs = self._jobs(place, module, model, probe)
         if self._at_work >= settings.concurrency:
             raise Refused(
                 429, "limited", f"{self._at_work} probes are at work, as many as on_demand.concurrency allows"
             )
         self._at_work += 1
         try:
+            # Many come at once: what is done on the loop for each of them is done for one after the other.
+            await turns.pause(PIECE)
+            jobs = self._jobs(place, module, model, probe)
             results = await self._run(place, jobs, budget, rules, configured=configured)
+            await turns.pause(PIECE)
         finally:
             self._at_work -= 1
         form = TEXT if debug else negotiate(request.headers.get(hdrs.ACCEPT, "")[:4096])
@@ -107,6 +114,7 @@ class OnDemandProbe:
     async def _run(
         self, place: Place, jobs: Sequence[Job], budget: float, rules: Sequence[Rule], *, configured: bool
     ) -> list[Result]:
+        await available(name for job in jobs for name in job.needs)
         jobs = [_bounded(job, budget) for job in jobs]
         longest = max(job.schedule.timeout for job in jobs)
         began = time.perf_counter()

@@ -4,24 +4,17 @@ import json
 from functools import cache
 from typing import Any
 
-from aiohttp import web
-
 from exporter import __version__
 from exporter.model.state import State
-from exporter.web.answers import JSON
 from exporter.web.schemas import SCHEMAS, Schema, flag, instant, number, one_of, ref, text, whole
 
 _HTML, _TEXT, _EVENTS = "text/html", "text/plain", "text/event-stream"
 _NAME = {"name": "name", "in": "path", "required": True, "description": "A target, percent-encoded.", "schema": text()}
 
 
-async def get(request: web.Request) -> web.Response:
-    """The description."""
-    return web.Response(text=_written(), headers=JSON)
-
-
 @cache
-def _written() -> str:
+def written() -> str:
+    """The description as JSON."""
     return json.dumps(description()) + "\n"
 
 
@@ -46,7 +39,12 @@ def description() -> dict[str, Any]:
 def _paths() -> dict[str, dict[str, Any]]:
     return {
         "/": {
-            "get": _op("The status page", {200: _page()}, *_FILTER[:2], _query("sort"), _query("group"), _query("page"))
+            "get": _op(
+                "The status page",
+                {200: _page()},
+                *_FILTER[:2],
+                *(_query(name) for name in ("sort", "group", "page", "refresh")),
+            )
         },
         "/target": {
             "get": _op("The page of one target", {200: _page(), 404: _page()}, _query("name")),

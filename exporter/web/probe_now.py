@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 
 from exporter.ledger import TargetRecord
 from exporter.model.job import Kind
-from exporter.web.answers import answer, problem
+from exporter.web.answers import OTHER_ORIGIN, answer, problem
 from exporter.web.doors import Doors
 from exporter.web.headers import same_origin
 
@@ -35,7 +35,7 @@ class ProbeNow:
     def _ask(self, request: web.Request, name: str) -> set[str] | web.Response:
         """The probes that run now, or why none does."""
         if not same_origin(request, self._external_url):
-            return problem(403, "refused: asked for by a page of another origin")
+            return problem(403, OTHER_ORIGIN)
         records, only = self._meant(name), request.query.get("probe", "")
         if not records:
             return problem(404, "no such target")

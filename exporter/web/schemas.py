@@ -110,7 +110,7 @@ _RECENT = {
         thing({"at": instant(), "duration_seconds": maybe(number())}), "The last healthy runs, oldest first."
     ),
     "recent_failures": listed(ref("Failure"), "The last failures, oldest first; kept apart from healthy runs."),
-    "last_failure_transcript": listed(text(), "What was seen of the last failure, line by line; secrets are left out."),
+    "last_failure_transcript": listed(text(), "The last failure, what was said on the wire included, line by line."),
 }
 _TARGET = {
     "name": text(),

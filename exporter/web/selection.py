@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from exporter.ledger import Ledger, TargetRecord
 from exporter.model.state import State
+from exporter.slices import unhurried
 from exporter.web import replicas
-from exporter.web.slices import unhurried
 from exporter.web.words import STATES
 
 

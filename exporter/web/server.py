@@ -12,8 +12,9 @@ from aiohttp.typedefs import Handler, Middleware
 from exporter import log
 from exporter.ledger import Replicas, TargetRecord
 from exporter.model.state import State
-from exporter.web import openapi, replicas, words
-from exporter.web.answers import problem
+from exporter.transport.thread import imported
+from exporter.web import replicas, words
+from exporter.web.answers import JSON, OTHER_ORIGIN, problem
 from exporter.web.api import Api
 from exporter.web.doors import Doors
 from exporter.web.events import Events
@@ -21,7 +22,7 @@ from exporter.web.gate import GateDoor
 from exporter.web.headers import METHODS, harden, same_origin
 from exporter.web.maintenance import Announcements
 from exporter.web.on_demand import OnDemandProbe
-from exporter.web.page import StatusPage, TablePages, TargetPage
+from exporter.web.page import Pages
 from exporter.web.probe_now import ProbeNow
 from exporter.web.scrape import Scrapes
 
@@ -47,17 +48,17 @@ def make_app(
     `headers`, asked for each answer, replace those that every answer carries.
     """
     prefix = "/" + route_prefix.strip("/") if route_prefix.strip("/") else ""
-    probe, page, api = OnDemandProbe(doors), StatusPage(doors), Api(doors)
+    probe, pages, api = OnDemandProbe(doors), Pages(doors), Api(doors)
     small, announcements, gate = _Handlers(doors, external_url), Announcements(doors, external_url), GateDoor(doors)
-    tables, now = TablePages(doors), ProbeNow(doors, external_url)
+    now = ProbeNow(doors, external_url)
     app = web.Application(middlewares=[_guard(doors)], handler_args={"access_log": None})
     app.on_response_prepare.append(_hardening(headers))
-    app.router.add_get(f"{prefix}/", page.get)
-    app.router.add_get(f"{prefix}/target", TargetPage(doors).get)
+    app.router.add_get(f"{prefix}/", pages.status)
+    app.router.add_get(f"{prefix}/target", pages.target)
     app.router.add_post(f"{prefix}/target", now.form)
-    app.router.add_get(f"{prefix}/training", tables.training)
-    app.router.add_get(f"{prefix}/evaluations", tables.evaluations)
-    app.router.add_get(f"{prefix}/openapi.json", openapi.get)
+    app.router.add_get(f"{prefix}/training", pages.training)
+    app.router.add_get(f"{prefix}/evaluations", pages.evaluations)
+    app.router.add_get(f"{prefix}/openapi.json", small.described)
     app.router.add_get(f"{prefix}/metrics", Scrapes(doors.exposition).get)
     app.router.add_get(f"{prefix}/probe", probe.get)
     app.router.add_get(f"{prefix}/config", small.config)
@@ -90,6 +91,11 @@ class _Handlers:
         self._external_url = external_url
         self._dumping: asyncio.Future[str] | None = None
 
+    async def described(self, request: web.Request) -> web.Response:
+        """The description of all of this for programs, which is loaded when one asks."""
+        openapi = await imported("exporter.web.openapi")
+        return web.Response(text=await asyncio.to_thread(openapi.written), headers=JSON)
+
     async def healthy(self, request: web.Request) -> web.Response:
         """Liveness of the exporter itself, whatever its targets do."""
         told = self._doors.ailments()
@@ -106,7 +112,7 @@ class _Handlers:
     async def reload(self, request: web.Request) -> web.Response:
         """Read the config again, now."""
         if not same_origin(request, self._external_url):
-            return web.Response(status=403, text="refused: asked for by a page of another origin\n")
+            return web.Response(status=403, text=f"{OTHER_ORIGIN}\n")
         problems = await self._doors.reload()
         if problems:
             listed = "".join(f"{problem}\n" for problem in problems)

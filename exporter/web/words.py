@@ -53,7 +53,7 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
         Reason.INCOMPLETE: "the stream ended without its promised end",
         Reason.ERROR_EVENT: "an error inside a good answer",
         Reason.EXPECTATION: "the answer is not what was expected",
-        Reason.INCONCLUSIVE: "too few examples were answered to say anything",
+        Reason.INCONCLUSIVE: "too few answers to say anything, or the exporter was not ready",
         Reason.INTERNAL: "a bug in the exporter, or an extra that is not installed",
     }
 )

@@ -19,7 +19,7 @@ STATE = ROW + "?.className"
 BY_EAR = """
 const plain = soon;
 soon = (wait) => wait < EVERY && plain(wait);
-clearTimeout(timer);
+rest();
 window.said = [];
 new MutationObserver(() => said.push(words.textContent)).observe(words, { childList: true, subtree: true });
 window.untouched = true;
@@ -69,6 +69,29 @@ async def test_a_stream_that_is_refused_is_asked_for_again(open_page: Open) -> N
     await tab.until("stream && stream !== first && stream.readyState === EventSource.OPEN && !stale")
 
 
+async def test_it_looks_again_however_much_happens(open_page: Open, house: House) -> None:
+    tab = await open_page("/?q=mortal")
+    await tab.until(f"{STATE.format('mortal')} === 'state-healthy' && stream?.readyState === EventSource.OPEN")
+    # As among 10,000 targets: something happens ten times a second.
+    data = json.dumps({"target": "another", "from": "healthy", "to": "error"})
+    event = f"new MessageEvent('state', {{ data: {json.dumps(data)} }})"
+    await tab.run(f"window.flood = setInterval(() => stream.dispatchEvent({event}), 100)")
+    house.die()
+    await tab.until(f"{STATE.format('mortal')} === 'state-error'", within=10)
+    house.revive()
+    await tab.until(f"{STATE.format('mortal')} === 'state-healthy'")
+
+
+async def test_what_is_typed_while_it_looks_is_found(open_page: Open, house: House) -> None:
+    tab = await open_page("/")
+    await tab.run("button.click()")  # paused: only what the reader asks for brings it up to date
+    await tab.run("find.elements.q.value = 'mor'; filter(); find.elements.q.value = 'mortal'; filter()")
+    await tab.until("document.querySelectorAll('#targets tbody tr').length === 1")
+    await tab.until("document.querySelector('#targets tbody tr').dataset.key === 'mortal'")
+    await tab.run("find.elements.q.value = 'zombie'; filter(); find.elements.q.value = 'fraud'; filter()")
+    await tab.until("document.querySelector('#targets tbody tr').dataset.key === 'fraud'")
+
+
 async def test_it_rests_when_it_is_told_to(open_page: Open, house: House) -> None:
     tab = await open_page("/?q=mortal")
     await tab.until(f"{STATE.format('mortal')} === 'state-healthy'")
@@ -113,7 +136,9 @@ async def test_a_target_is_reached_by_keys_alone_and_asked_now(open_page: Open, 
     await tab.until("document.querySelector('[data-target]').classList.contains('state-unhealthy')")
     transcript = await tab.until("document.querySelector('.card pre')?.textContent")
     assert "HTTP status: 500" in transcript
-    assert "CUDA error" in transcript
+    assert "> Authorization: <hidden>" in transcript
+    assert "< 500" in transcript
+    assert "| CUDA error" in transcript
     assert "s3cr3t" not in await tab.run("document.documentElement.innerHTML")
     asked = len(house.mortal.requests)
     house.mortal.answer = lambda _: (200, "ok")
@@ -154,6 +179,19 @@ async def test_it_keeps_nobody_out(open_page: Open, house: House, axe: str, widt
         await tab.go(house.url + path)
         assert await violations(tab, axe) == [], path
         assert await tab.run("document.documentElement.scrollWidth <= innerWidth"), path
+        assert await tab.run(CUT) == [], path
+
+
+#: Selects that have not the room for each of their options, and a little arrow.
+CUT = """
+[...document.querySelectorAll("select")].filter((select) => {
+  const style = getComputedStyle(select);
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = style.font;
+  const widest = Math.max(...[...select.options].map((option) => pen.measureText(option.text).width));
+  return widest + parseFloat(style.paddingLeft) + parseFloat(style.paddingRight) + 20 > select.clientWidth;
+}).map((select) => select.id)
+"""
 
 
 async def violations(tab: Tab, axe: str) -> list[str]:

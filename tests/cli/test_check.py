@@ -1,3 +1,5 @@
+"""`model-exporter check`: what is said of good files, of wrong ones, and of those that want mending."""
+
 from collections.abc import Callable
 from pathlib import Path
 

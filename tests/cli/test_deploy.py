@@ -133,7 +133,7 @@ async def test_what_cannot_be_done_touches_nothing(here: Path, invoke: Any) -> N
         (["--model", "iris", "--rollback", "x"], "--rollback takes back all of a deployment"),
         (["--rollback", "x", "--dry-run"], "--dry-run and --rollback do not go together"),
         (["--rollback", "x"], f"{STATE}: No such file"),
-        (["--model", "iris", "--to", "eu", "--state", "no/folder"], ""),
+        (["--model", "iris", "--to", "eu", "--state", "no/folder"], "no/folder: No such file or directory; every step"),
     ],
 )
 def test_wrong_usage(here: Path, invoke: Any, args: Sequence[str], why: str) -> None:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from exporter.cli.evaluation_report import bar
+from exporter.cli.evaluation_report import running
 from exporter.evaluation import Progress
 from exporter.model.score import Outcome
 from tests.cli.conftest import Invoke
@@ -181,5 +181,5 @@ def test_a_server_that_is_not_there(invoke: Invoke, config: Path) -> None:
 
 def test_the_bar() -> None:
     outcomes = Counter({Outcome.SCORED: 70, Outcome.FAILED: 4, Outcome.UNREADABLE: 1, Outcome.NOT_ASKED: 75})
-    assert bar(Progress(outcomes, 150)) == "[###############...............] 75 of 150, 4 failed, 1 unreadable"
-    assert bar(Progress(Counter({Outcome.NOT_ASKED: 3}), 3)) == f"[{'.' * 30}] 0 of 3"
+    assert running(Progress(outcomes, 150)) == f"{'█' * 15}{'░' * 15} 75 of 150, 4 failed, 1 unreadable"
+    assert running(Progress(Counter({Outcome.NOT_ASKED: 3}), 3)) == f"{'░' * 30} 0 of 3"

@@ -18,6 +18,7 @@ from exporter.cli.sheet import Plain, Table
 from exporter.ledger.training import TrainingRecord
 from exporter.model.training import Divergence, Outcome, Reading, Rules
 from exporter.training.follow import Job
+from exporter.training.presets import PRESETS
 from exporter.training.sources.http import Http
 from exporter.training.sources.kubernetes import Kubernetes
 from exporter.training.sources.mlflow import Mlflow
@@ -234,3 +235,8 @@ async def test_on_a_terminal() -> None:
     assert any("█" * 30 in line and "100%  epoch 3" in line for line in told)
     assert any(line.split()[:2] == ["loss", "0.3333"] for line in told)
     assert told[-2].startswith("good: finished; 3 lines in ")
+
+
+def test_the_help_names_every_preset(invoke: Any) -> None:
+    told = invoke(["follow", "--help"]).output
+    assert [name for name in PRESETS if name not in told] == []

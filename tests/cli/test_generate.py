@@ -66,7 +66,7 @@ def test_what_cannot_be_written_is_told(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "fleet.json").mkdir()
     result = invoke(["generate", "dashboard", "--directory", tmp_path])
     assert result.exit_code == 1
-    assert result.stderr == f"Error: {tmp_path / 'fleet.json'}: Is a directory\n"
+    assert result.stderr == f"Error: {tmp_path / 'fleet.json'} cannot be written: Is a directory\n"
 
 
 def test_alerts_are_those_that_are_shipped(invoke: Invoke, tmp_path: Path) -> None:

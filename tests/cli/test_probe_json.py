@@ -1,3 +1,5 @@
+"""What `probe --json` prints."""
+
 import json
 
 from exporter.cli.probe_json import document, healthy

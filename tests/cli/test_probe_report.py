@@ -1,3 +1,5 @@
+"""What `probe` tells a person."""
+
 import io
 import re
 

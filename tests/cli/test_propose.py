@@ -1,3 +1,5 @@
+"""The config that `init` writes."""
+
 from typing import Any
 
 import yaml

@@ -9,6 +9,7 @@ from click.testing import Result
 
 from exporter import app, log, process
 from exporter.config.problems import ConfigError, Problem
+from exporter.contracts import CannotListen
 
 Invoke = Callable[..., Result]
 
@@ -136,6 +137,7 @@ def test_nothing_to_watch_is_wrong_usage(invoke: Invoke, started: list[Any]) -> 
         ("--reload-interval", "10", "15s"),
         ("--reload-interval", "-1s", "15s"),
         ("--shutdown-grace", "soon", "15s"),
+        ("--shutdown-grace", "367d", "366d"),
         ("--external-url", "example.org", "https://"),
         ("--external-url", "https://user:secret@example.org", "https://"),
         ("--route-prefix", "/a b", "/models"),
@@ -185,7 +187,7 @@ def test_an_address_that_is_taken_is_exit_code_1(
     invoke: Invoke, started: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: app.Options) -> int:
-        raise app.CannotListen("cannot listen on *:10838: address already in use")
+        raise CannotListen("cannot listen on *:10838: address already in use")
 
     monkeypatch.setattr(process, "run_blocking", refuse)
     result = invoke(["run", "--target", "http://x:1"])

@@ -1,3 +1,5 @@
+"""Tables and live parts, on a terminal and elsewhere."""
+
 import io
 
 import pytest

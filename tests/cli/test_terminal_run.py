@@ -25,14 +25,14 @@ COLUMNS = 80
 _ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07)")
 
 
-async def on_terminal(*args: Any) -> tuple[int, str]:
+async def on_terminal(*args: Any, **variables: str) -> tuple[int, str]:
     """Exit code and everything that was drawn, escapes included."""
     screen, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
     env = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "exporter", *map(str, args),
-        stdin=terminal, stdout=terminal, stderr=terminal, env={**env, "TERM": "xterm-256color"},
+        stdin=terminal, stdout=terminal, stderr=terminal, env={**env, "TERM": "xterm-256color", **variables},
     )  # fmt: skip
     os.close(terminal)
 
@@ -75,6 +75,15 @@ async def test_probe(stage: Stage) -> None:
     assert "2/2" in drawn
     assert "1 of 2" in drawn
     assert max(map(len, lines(drawn))) <= COLUMNS
+
+
+async def test_no_color_takes_the_colour_away(stage: Stage) -> None:
+    colour = re.compile(r"\x1b\[(?:\d+;)*(?:[349]|10)[0-8](?:;\d+)*m")
+    for variables, coloured in (({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True)):
+        code, drawn = await on_terminal("probe", stage.urls["assistant"], "--probe", "health", **variables)
+        assert code == 0
+        assert "healthy" in drawn
+        assert bool(colour.search(drawn)) is coloured, variables
 
 
 async def test_the_demo_is_live() -> None:

@@ -20,11 +20,14 @@ async def test_a_model_that_sleeps_holds_it_up_with_a_hint(tmp_path: Path, capsy
         }  # fmt: skip
         path.write_text(yaml.safe_dump({"targets": [target]}))
         told = []
-        verdict = await once.wait(
-            app.Options(config=(path,)),
-            timeout=1.0,
-            on_update=told.append,
-        )
+        for seconds in (1.0, 10.0):  # a machine with much to do may not ask the canary within the first
+            verdict = await once.wait(
+                app.Options(config=(path,)),
+                timeout=seconds,
+                on_update=told.append,
+            )
+            if verdict.blocking[0].detail:
+                break
         assert server.woken == 0
     (blocking,) = json.loads(json.dumps(verdict.as_json()))["blocking"]
     assert blocking.pop("detail").startswith("stream does not run: its model sleeps")

@@ -1,3 +1,5 @@
+"""Numbers, reasons and texts of servers as a person reads them."""
+
 import pytest
 
 from exporter.cli.words import ADVICE, clean, count, number, seconds

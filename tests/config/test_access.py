@@ -8,7 +8,7 @@ import pytest
 import trustme
 import yaml
 
-from exporter.config import build, extras, loader
+from exporter.config import extras, loader, on_demand
 from exporter.config.dump import HIDDEN, dump
 from exporter.model.endpoint import Basic, Bearer, OAuth2, Proxy, SigV4, Tls
 from exporter.model.secret import Secret
@@ -143,10 +143,10 @@ def test_a_missing_extra_is_a_warning(
 def test_on_demand_they_go_only_where_they_may(auth: dict[str, Any]) -> None:
     module = {"protocol": "http", "auth": {**auth, "hosts": ["*.models.example"]}, "probes": {"health": {}}}
     file = built({"targets": [], "modules": {"m": module}, "on_demand": {"allow": ["*"]}}).file
-    (job,) = build.jobs_for_module(file, "m", "http://a.models.example")
+    (job,) = on_demand.jobs_for_module(file, "m", "http://a.models.example")
     assert job.target.endpoint.auth is not None
-    with pytest.raises(build.CredentialsDenied, match=r"modules\.m\.auth\.hosts"):
-        build.jobs_for_module(file, "m", "http://elsewhere.example")
+    with pytest.raises(on_demand.CredentialsDenied, match=r"modules\.m\.auth\.hosts"):
+        on_demand.jobs_for_module(file, "m", "http://elsewhere.example")
 
 
 # The page

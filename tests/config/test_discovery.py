@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.config import build, loader
+from exporter.config import build, loader, on_demand
 from exporter.config.catalogue import offering
 from exporter.config.discovery import Discovery
 from exporter.config.listed import Listed, values_of
@@ -88,7 +88,7 @@ def test_a_reload_that_changes_labels_alone_changes_no_fingerprint_of_models() -
 
 
 async def test_preparing_leaves_the_loop_its_turns_and_jobs_costs_nothing_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exporter.config.sources.SLICE", 0.0)
+    monkeypatch.setattr("exporter.slices.SLICE", 0.0)
     made, found = source({"limit": 200}), Found(tuple(f"m{number}" for number in range(100)))
     preparing = asyncio.create_task(made.prepare(found))
     turns = 0
@@ -195,10 +195,10 @@ def test_probe_knows_nothing_of_discovery_but_where_credentials_go() -> None:
     module = {"protocol": "openai", "auth": {"bearer": "s3cr3t"}, "probes": {"health": {}}}
     modules = {"m": module, "n": {"protocol": "http", "probes": {"health": {}}}}
     file = built({"modules": modules, "discovery": [{"catalogue": {"url": "http://h:8000"}, "module": "m"}]}).file
-    assert keys(build.jobs_for_module(file, "m", "http://h:8000")) == [("h:8000", "health")]
-    assert keys(build.jobs_for_module(file, "n", "http://h:8000")) == [("h:8000", "health")]
-    with pytest.raises(build.CredentialsDenied):
-        build.jobs_for_module(file, "m", "http://other:8000")
+    assert keys(on_demand.jobs_for_module(file, "m", "http://h:8000")) == [("h:8000", "health")]
+    assert keys(on_demand.jobs_for_module(file, "n", "http://h:8000")) == [("h:8000", "health")]
+    with pytest.raises(on_demand.CredentialsDenied):
+        on_demand.jobs_for_module(file, "m", "http://other:8000")
 
 
 def test_the_dump_hides_what_an_entry_hides() -> None:
@@ -244,7 +244,7 @@ class Known:
 
 
 def roster(values: dict[str, Any], shard: tuple[int, int] | None = None, *flags: str) -> Roster:
-    flagged = [job for url in flags for job in build.jobs_for_url(url)]
+    flagged = [job for url in flags for job in on_demand.jobs_for_url(url)]
     return Roster(built(values), flagged, shard)
 
 

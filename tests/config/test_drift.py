@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from exporter.config.build import jobs_for_url
+from exporter.config.on_demand import jobs_for_url
 
 TENSOR = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [1.0]}]}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from exporter.config import build, loader
+from exporter.config import build, loader, on_demand
 from exporter.config.check import check
 from exporter.config.spending import spending
 from exporter.evaluation.cost import cost_of
@@ -204,9 +204,9 @@ def test_a_change_of_any_key_is_another_job() -> None:
 def test_a_scrape_starts_no_evaluation() -> None:
     modules = {"chat": {"protocol": "openai", "probes": {"health": {}, "golden": GOLDEN}}}
     file = built({"targets": [], "modules": modules, "on_demand": {"allow": ["h"]}}).file
-    assert [job.probe for job in build.jobs_for_module(file, "chat", "http://h", "m")] == ["health"]
+    assert [job.probe for job in on_demand.jobs_for_module(file, "chat", "http://h", "m")] == ["health"]
     with pytest.raises(LookupError, match="known: health"):
-        build.jobs_for_module(file, "chat", "http://h", "m", "golden")
+        on_demand.jobs_for_module(file, "chat", "http://h", "m", "golden")
 
 
 def test_the_config_in_force_shows_no_secret() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from exporter.config import build
+from exporter.config import on_demand
 from exporter.config.loader import load_values
 from exporter.model.job import Job
 from tests.config.make import jobs
@@ -53,9 +53,9 @@ def test_over_a_module_and_back() -> None:
 def test_it_can_be_asked_alone() -> None:
     module = {"protocol": "openai", "probes": {"stream": {"cache": "pair"}}}
     file = load_values({"modules": {"chat": module}, "targets": []}, name="values").file
-    both = build.jobs_for_module(file, "chat", "http://127.0.0.1:9", "m")
+    both = on_demand.jobs_for_module(file, "chat", "http://127.0.0.1:9", "m")
     assert [job.probe for job in both] == ["stream", "stream-warm"]
-    (warm,) = build.jobs_for_module(file, "chat", "http://127.0.0.1:9", "m", "stream-warm")
+    (warm,) = on_demand.jobs_for_module(file, "chat", "http://127.0.0.1:9", "m", "stream-warm")
     assert not settings(warm).varies
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
-from exporter import protocols, reference
+from exporter import protocols
 from exporter.config.discovery import Catalogue, Discovery
 from exporter.config.example import EXAMPLE
 from exporter.config.loader import load
@@ -17,8 +18,6 @@ from exporter.config.schema import schema
 from exporter.model.job import Kind
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(reference.__file__).resolve().parent.parent
 
 
 def walk(value: Any) -> Any:
@@ -68,6 +67,18 @@ def test_titles_and_meaningless_nulls_are_left_out() -> None:
             assert "default" not in each or each["default"] is not None
 
 
+def test_a_default_is_what_a_config_may_hold() -> None:
+    whole = schema()
+    defaults = [each for each in walk(whole) if isinstance(each, dict) and "default" in each and "description" in each]
+    wrong = [
+        (each["description"], each["default"])
+        for each in defaults
+        if not Draft202012Validator({**each, "$defs": whole["$defs"]}).is_valid(each["default"])
+    ]
+    assert wrong == []
+    assert "1m" in [each["default"] for each in defaults]
+
+
 def test_the_example_is_good_and_shows_every_block(tmp_path: Path) -> None:
     path = tmp_path / "example.yaml"
     path.write_text(EXAMPLE)
@@ -78,21 +89,3 @@ def test_the_example_is_good_and_shows_every_block(tmp_path: Path) -> None:
         module.protocol for module in loaded.file.modules.values()
     }
     assert used >= set(protocols.NAMES) - {"auto"}
-
-
-def test_the_reference_is_not_stale() -> None:
-    assert reference.stale(ROOT) == []
-
-
-def test_writing_and_checking(tmp_path: Path) -> None:
-    names = [name for name, _ in reference.GENERATORS]
-    assert reference.stale(tmp_path) == names
-    assert reference.write(tmp_path) == names
-    assert reference.stale(tmp_path) == []
-    (tmp_path / names[0]).write_text("{}")
-    assert reference.stale(tmp_path) == names[:1]
-
-
-def test_usage(capsys: Any) -> None:
-    assert reference.main(["--nope"]) == 2
-    assert "usage" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from exporter.config import build, loader
+from exporter.config import build, loader, on_demand
 from exporter.config.training import Preset, Training, followed
 from exporter.model.endpoint import Basic, Bearer, HeaderAuth, Service
 from exporter.model.secret import Secret
@@ -106,7 +106,7 @@ def test_the_config_that_is_shown_holds_no_secret(tmp_path: Path) -> None:
 def test_jobs_alone_are_a_config_and_probes_on_demand_go_on() -> None:
     file = loader.load_values({"training": []}, name="values").file
     assert build.build(file).jobs == []
-    jobs = build.jobs_for_module(file, "", "http://127.0.0.1:8000")
+    jobs = on_demand.jobs_for_module(file, "", "http://127.0.0.1:8000")
     assert {job.target.endpoint.port for job in jobs} == {8000}
 
 

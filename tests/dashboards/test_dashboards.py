@@ -14,11 +14,12 @@ from dashboards.__main__ import FOLDERS, ROOT, bring_into_step, out_of_step
 from dashboards.board import TITLES
 from dashboards.states import STATES
 from exporter.generate import DASHBOARDS
-from exporter.metrics.catalog import FAMILIES, TRAINING_FAMILIES
+from exporter.metrics.catalog import FAMILIES
 from exporter.metrics.family import Rows
 from exporter.metrics.own import MISSING, OWN
 from exporter.metrics.replicas import REPLICA_FAMILIES
 from exporter.metrics.text import Type
+from exporter.metrics.training import TRAINING_FAMILIES
 from exporter.model.state import State
 from exporter.model.stream import Outcome
 from exporter.model.training import Outcome as End

@@ -1,3 +1,5 @@
+"""The fake chat server, in each of its moods."""
+
 import asyncio
 import json
 from collections.abc import Awaitable, Callable

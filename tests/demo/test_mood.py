@@ -1,3 +1,5 @@
+"""How a fake server feels over time."""
+
 import pytest
 
 from exporter.demo.mood import Act, Mood, Timeline

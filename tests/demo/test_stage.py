@@ -1,3 +1,5 @@
+"""All fake servers together, watched as `demo` does."""
+
 import ast
 import asyncio
 from pathlib import Path

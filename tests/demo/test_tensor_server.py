@@ -1,3 +1,5 @@
+"""The fake Open Inference server."""
+
 from collections.abc import Awaitable, Callable
 from typing import Any
 

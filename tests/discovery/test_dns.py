@@ -1,3 +1,5 @@
+"""The addresses behind a name."""
+
 import asyncio
 from typing import Any
 

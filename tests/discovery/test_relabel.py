@@ -8,12 +8,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
-from exporter.discovery.relabel import ACTIONS, Rule, expand, relabel
+from exporter.discovery.relabel import Action, Rule, expand, relabel
 
 LABELS = {"__address__": "10.0.0.1:8000", "__meta_zone": "eu", "team": "chat", "app": "Llama"}
 
@@ -97,7 +97,7 @@ def test_a_pattern_that_takes_too_long_is_stopped() -> None:
 
 
 def _random_rule(dice: random.Random) -> dict[str, Any]:
-    action = dice.choice(ACTIONS)
+    action = dice.choice(get_args(Action))
     names = ["team", "app", "__meta_filepath", "__address__", "none", "zone"]
     rule: dict[str, Any] = {"action": action}
     if action not in ("labelmap", "labeldrop", "labelkeep"):

@@ -25,8 +25,8 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
-#: Languages that say nothing which could be wrong: what is printed, what is drawn, units of systemd.
-_SHOWN = {"text", "mermaid", "ini", "http"}
+#: Languages that say nothing which could be wrong: what is printed, units of systemd.
+_SHOWN = {"text", "ini", "http"}
 #: Programs of other people whose command lines stand on pages.
 _OTHERS = {
     "pip",
@@ -65,9 +65,11 @@ class Block(NamedTuple):
     text: str
 
 
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
 def blocks() -> Iterator[Block]:
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    for path in pages:
+    for path in PAGES:
         text = path.read_text()
         for match in _BLOCK.finditer(text):
             code = re.sub(f"^{match[1]}", "", match[3], flags=re.MULTILINE)
@@ -84,6 +86,14 @@ def of(*languages: str) -> pytest.MarkDecorator:
 
 def test_every_language_is_looked_at() -> None:
     assert {each.language for each in BLOCKS} <= {"console", "yaml", "python", "promql", "json", *_SHOWN}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_block_is_closed(path: Path) -> None:
+    """One fence too many, and the rest of the page is shown as its opposite: text as code, code as text."""
+    fences = re.findall(r"^ *```(\S*)", path.read_text(), re.MULTILINE)
+    assert len(fences) % 2 == 0
+    assert not any(fences[1::2]), "a block begins within a block"
 
 
 @of("yaml")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from exporter import once
-from exporter.app import USER_AGENT, Daemon, Options
+from exporter import USER_AGENT, once
+from exporter.app import Daemon, Options
 from exporter.discovery import dns
 from exporter.model.state import State
 from exporter.rollout.wait import Terms

@@ -1,6 +1,7 @@
 """Planted secrets, servers that throw them back, every output read: no secret leaves by any door."""
 
 import base64
+import html
 import itertools
 import json
 import socket
@@ -13,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.support import wrong_configs
 from tests.support.daemon import Daemon, command
 from tests.support.fake import Fake, Reply, Request
 from tests.support.token_server import Threaded, TokenServer
@@ -23,10 +25,15 @@ pytestmark = pytest.mark.slow
 SECRETS = {
     place: f"s3cr3t-{place}-7Q"
     for place in ("inline", "file", "env", "header", "key", "password", "rotated", "web", "client", "param", "token",
-                  "access", "aws", "session", "proxy")
+                  "access", "aws", "session", "proxy", "query", "prompt")
 }  # fmt: skip
 
 
+#: Of what was said on the wire the transcripts have at least this.
+TOLD = [
+    "> GET /error?<hidden> HTTP/1.1", "> POST /v1/chat/completions HTTP/1.1", "> Authorization: <hidden>", "< 401",
+    "< 302", "< X-Debug: <hidden>", "< Location: <hidden>", '| {"error"',
+]  # fmt: skip
 PADDING = itertools.cycle(range(0, 200, 3))
 #: This much of the beginning of a secret counts as the secret.
 PART = 8
@@ -34,7 +41,9 @@ PART = 8
 
 def throw_back(request: Request) -> Reply:
     """An error that quotes the request's headers in its body, a header and a Location, as careless gateways do."""
-    told = "; ".join(f"{name}: {value}" for name, value in request.headers.items())
+    body = request.body.decode().replace('"', "'")  # it stands in JSON below
+    told = f"{request.path} {body} "
+    told += "; ".join(f"{name}: {value}" for name, value in request.headers.items())
     told = "." * next(PADDING) + told  # texts are cut somewhere: let it be in the middle of a secret, too
     path = request.path.removeprefix("http://model.example")  # asked as a proxy it is told the whole url
     if path.startswith("/echo"):
@@ -97,7 +106,7 @@ def config(url: str, token_file: Path, token_url: str) -> dict[str, Any]:
             targets.append(
                 {
                     "name": f"{name}-{path}",
-                    "url": f"{url}/{path}",
+                    "url": f"{url}/{path}?key={SECRETS['query']}",
                     "protocol": "http",
                     "auth": auth,
                     "probes": {"health": health},
@@ -111,7 +120,7 @@ def config(url: str, token_file: Path, token_url: str) -> dict[str, Any]:
                 "protocol": "openai",
                 "model": "m",
                 "auth": auth,
-                "probes": {"stream": {"interval": "1s", "timeout": "2s"}},
+                "probes": {"stream": {"interval": "1s", "timeout": "2s", "prompt": f"{SECRETS['prompt']}, once more"}},
             }
         )
     for path, scheme in (("error", "http"), ("redirect", "http"), ("ok", "http"), ("error", "https")):
@@ -160,7 +169,7 @@ def events(daemon: Daemon, seconds: float = 30.0) -> str:
 
 def leaks(text: str) -> list[str]:
     """The beginnings of planted secrets that a text shows, basic credentials among them."""
-    pairs = [f"user:{SECRETS['password']}", f"user:{SECRETS['proxy']}", f"client:{SECRETS['client']}"]
+    pairs = [f"user:{SECRETS[place]}" for place in ("password", "proxy", "web")] + [f"client:{SECRETS['client']}"]
     basic = [base64.b64encode(pair.encode()).decode() for pair in pairs]
     found = [secret for secret in SECRETS.values() if secret[:PART] in text]
     return found + [secret for secret in basic if secret in text]
@@ -171,6 +180,12 @@ def test_no_planted_secret_leaves_the_daemon(tmp_path: Path, fake: Fake, tokens:
     token.write_text(SECRETS["file"] + "\n")
     token.chmod(0o600)
     planted = config(fake.url, token, tokens.url)
+    wrong_configs.write_files(tmp_path / "tls")
+    certificate, key = (tmp_path / "tls" / name for name in ("client.pem", "client.key"))
+    tls = {"cert_file": str(certificate), "key_file": str(key)}
+    planted["targets"].append({"name": "tls", "url": fake.url.replace("http", "https"), "protocol": "http", "tls": tls})
+    key_lines = [line for line in key.read_text().splitlines() if not line.startswith("-----")]
+    said = {"Authorization": "Basic " + base64.b64encode(f"user:{SECRETS['web']}".encode()).decode()}
     arguments = ["--log-level", "debug", "--reload-interval", "0"]
     with Daemon(tmp_path, planted, args=arguments, env={"PLANTED": SECRETS["env"]}) as daemon:
         names = [target["name"] for target in planted["targets"]]
@@ -194,7 +209,6 @@ def test_no_planted_secret_leaves_the_daemon(tmp_path: Path, fake: Fake, tokens:
         paths += ["/training", "/evaluations", "/api/v1/gate", "/api/v1/maintenance", "/-/healthy", "/?sort=name"]
         paths += [f"/ready/{name}" for name in names] + [f"/api/v1/targets/{name}" for name in names]
         paths += [f"/target?name={name}" for name in names]
-        paths += [f"/target?name={name}" for name in names]
         on_demand = {
             path: f"/probe?target={quote(f'{fake.url}/{path}', safe='')}" for path in ("error", "redirect", "ok")
         }
@@ -203,7 +217,7 @@ def test_no_planted_secret_leaves_the_daemon(tmp_path: Path, fake: Fake, tokens:
                 paths += [f"{asked}&module={module}", f"{asked}&module={module}&debug=true"]
             paths.append(f"{asked}&module=homebound")
         for path in paths:
-            answer = daemon.get(path)
+            answer = daemon.get(path, headers=said)
             outputs[path] = f"{answer.headers} {answer.body}"
             assert answer.status != 500, path
         openmetrics = {"Accept": "application/openmetrics-text;version=1.0.0"}
@@ -221,6 +235,9 @@ def test_no_planted_secret_leaves_the_daemon(tmp_path: Path, fake: Fake, tokens:
         details = json.dumps([daemon.get(f"/api/v1/targets/{name}").json() for name in names])
         for told in ("token endpoint http", "401 invalid_client: ", "refused: 501 Not Implemented", "<hidden>"):
             assert told in details, told
+        transcripts = html.unescape("\n".join(outputs[f"/target?name={name}"] for name in names))
+        assert [told for told in TOLD if told not in transcripts] == []
+        assert "< 401" in outputs[f"{on_demand['error']}&module=keyed&debug=true"]
 
         broken = daemon.config_path.read_text().replace('"interval"', '"intervall"')
         daemon.write(broken)
@@ -231,6 +248,7 @@ def test_no_planted_secret_leaves_the_daemon(tmp_path: Path, fake: Fake, tokens:
         outputs["stdout"], outputs["stderr"] = daemon.process.stdout, daemon.process.stderr
     shown = {where: found for where, text in outputs.items() if (found := leaks(text))}
     assert not shown, shown
+    assert not [where for where, text in outputs.items() if any(line in text for line in key_lines)]
     assert "debug" in outputs["stderr"], "the log is not at debug level"
     authorization = [request.headers.get("proxy-authorization", "") for request in fake.requests]
     assert any("dXNlcjpzM2NyM3QtcHJveHkt" in value for value in authorization), "the proxy's password was not sent"

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from tests.support.daemon import Daemon, command
-from tests.support.disk import small_disk
 from tests.support.fake import Fake, Reply, Request
 from tests.support.otlp import Receiver, newest
 from tests.support.ports import free_port
@@ -151,32 +150,6 @@ def test_nothing_is_lost_while_receivers_restart(tmp_path: Path, model: Fake, pr
     assert last.value("model_exporter_sink_retried_total", sink="webhook")
     assert "Traceback" not in log
     assert "s3cr3t" not in log + (tmp_path / "all.jsonl").read_text() + "".join(map(str, hook.records()))
-
-
-def test_a_full_disk(tmp_path: Path, model: Fake) -> None:
-    with small_disk(tmp_path) as folder:
-        path = folder / "all.jsonl"
-        sink = {"jsonl": {"path": str(path)}, "flush": "20ms", "queue": 50, "batch": 10}
-        with Daemon(tmp_path, config(model.url, sink, targets=20)) as daemon:
-
-            def full() -> bool:
-                return bool(daemon.scrape().value("model_exporter_sink_dropped_total", sink="jsonl"))
-
-            until("records to be dropped", full, within=60, log=daemon.process.tail)
-            stopped = len(lines(path))
-            assert stopped > 50
-            before = len(model.requests)
-            until("probes to go on", lambda: len(model.requests) > before + 100, within=30)
-            assert len(lines(path)) == stopped
-            scrape = daemon.scrape()
-            assert scrape.value("model_exporter_sink_failed_total", sink="jsonl")
-            assert scrape.state("t0") == "healthy"
-            os.truncate(path, 0)  # somebody makes room
-            until("lines again", lambda: lines(path), within=60, log=daemon.process.tail)
-            assert daemon.terminate() == 0
-            scrape_text = daemon.process.stderr
-        assert lines(path)
-        assert scrape_text.count("records not delivered, they are tried again") <= 2
 
 
 def test_a_folder_nobody_may_write(tmp_path: Path, model: Fake) -> None:

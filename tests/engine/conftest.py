@@ -68,8 +68,11 @@ class FakeExchange:
     def measured(self) -> Measurement:
         return Measurement(duration=self.world.now - self.opened)
 
-    def redact(self, text: str) -> str:
+    def redact(self, text: str, *, asked: bool = False) -> str:
         return text.replace("s3cr3t", "***")
+
+    def told(self, began: float) -> str:
+        return f"> asked at {self.opened - began:g}"
 
     async def close(self) -> None:
         self.closed = self.world.now

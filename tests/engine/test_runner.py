@@ -43,6 +43,24 @@ def test_a_failure_raised_or_observed_is_the_result(world, once, observed):
     assert (result.detail, result.retry_after) == ("queue full", 7.0)
 
 
+def test_what_was_said_is_told_of_the_last_attempt_that_failed(world, once):
+    result = once(world.job(world.refused, retry=Retry(attempts=3)))
+    assert result.attempts == 3
+    assert result.wire == "> asked at 0"
+    assert "asked at" not in repr(result)
+    assert once(world.job(world.ok())).wire == ""
+
+
+def test_a_bug_in_telling_it_loses_no_run(world, once, monkeypatch):
+    def told(self, began):
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("tests.engine.conftest.FakeExchange.told", told)
+    result = once(world.job(world.refused))
+    assert (result.reason, result.wire) == (Reason.CONNECT_REFUSED, "")
+    assert world.ledger.own.internal_errors["runner"] == 1
+
+
 def test_what_was_observed_is_kept_beside_the_failure(world, once):
     async def ask(exchange):
         return Observation(failure=Failure(Reason.EXPECTATION, "no"), info={"server": "x"}, answer="maybe")

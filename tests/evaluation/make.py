@@ -24,7 +24,7 @@ Answer = Callable[[Mapping[str, Any]], Any]
 
 
 class Exchange:
-    def redact(self, text: str) -> str:
+    def redact(self, text: str, *, asked: bool = False) -> str:
         return text.replace(SECRET, "***")
 
 

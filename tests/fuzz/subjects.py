@@ -16,7 +16,7 @@ import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
@@ -304,7 +304,8 @@ def relabelling(data: bytes) -> None:
     except UnicodeDecodeError:
         return
     fields += [""] * 6
-    action = relabel.ACTIONS[len(fields[0]) % len(relabel.ACTIONS)]
+    actions = get_args(relabel.Action)
+    action = actions[len(fields[0]) % len(actions)]
     rule = relabel.Rule(
         action=action,  # type: ignore[arg-type]
         source_labels=tuple(fields[1].split(",")),

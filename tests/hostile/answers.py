@@ -75,6 +75,7 @@ _CHUNKED = head("Content-Type: text/plain", "Transfer-Encoding: chunked")
 _LINES = head("Content-Type: application/x-ndjson", "Transfer-Encoding: chunked")
 _DOC = b'{"ready": true}'
 _TEN_MB = 10 << 20
+_NEARLY_ALL = 9_999_000
 
 #: Sent at once, whole. The connection stays open where the answer allows it.
 WHOLE: dict[str, bytes] = {
@@ -243,6 +244,24 @@ def endless(data: bytes, first: bytes = b"") -> Handler:
     return handler
 
 
+def repeated(first: bytes, unit: bytes, last: bytes) -> Handler:
+    """JSON of nearly as many bytes as a body may have by default, all of it parts."""
+    many = (_NEARLY_ALL - len(first) - len(last)) // len(unit)
+    at_once = BURST // len(unit)
+
+    async def handler(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
+        length = len(first) + many * len(unit) + len(last)
+        writer.write(head("Content-Type: application/json", f"Content-Length: {length}") + first)
+        for start in range(0, many, at_once):
+            writer.write(unit * min(at_once, many - start))
+            await writer.drain()
+        writer.write(last)
+        await writer.drain()
+        writer.close()
+
+    return handler
+
+
 def then_hang(data: bytes) -> Handler:
     async def handler(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
         writer.write(data)
@@ -376,6 +395,14 @@ SLOW: dict[str, Handler] = {
     "/body_truncated_chunked": then_close(_CHUNKED + chunk(b"hello")),
     "/body_until_close": then_close(head("Content-Type: text/plain") + b"hello"),
     "/status_204_close": then_close(b"HTTP/1.1 204 No Content\r\n\r\n"),
+    # JSON
+    "/json_many_numbers": repeated(b"[", b"1,", b"1]"),
+    "/json_many_lists": repeated(b"[", b"[],", b"[]]"),
+    "/json_many_objects": repeated(b"[", b'{"a":1},', b"{}]"),
+    "/json_many_keys": repeated(b"{", b'"a":1,', b'"b":1}'),
+    "/json_long_text": repeated(b'"', b"long and longer ", b'"'),
+    "/json_long_escapes": repeated(b'["', b"\\u0061", b'"]'),
+    "/json_deeper_and_deeper": repeated(b"", b"[", b""),
     # redirects
     "/redirect_slow": _slow_chain,
     "/redirect_long": _long_chain,

@@ -8,6 +8,7 @@ from exporter.model.endpoint import Endpoint, Tls
 from exporter.model.failure import Reason
 from tests.hostile.answers import SLOW, WHOLE
 
+DEFAULT_MAX_BODY = 10_000_000
 OK = None  #: the transport hands a whole answer over; what it means is for the protocol
 
 Group = Literal[
@@ -20,6 +21,7 @@ class Behaviour:
     """One row. `reasons`: what the transport may say (OK: an answer). `fast`: it must not burn the timeout.
 
     `stream`: asked as a stream and read to its end. `repeat`: asked again on a kept connection, a moment later.
+    `large`: the body may be as large as it may by default.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Behaviour:
     stream: bool = False
     follow: bool = False
     repeat: bool = False
+    large: bool = False
     method: str = "GET"
 
     def url(self, ports: Mapping[str, int]) -> str:
@@ -48,7 +51,7 @@ class Behaviour:
             tls=Tls(ca_file=ca_file),
             keep_alive=self.repeat,
             follow_redirects=self.follow,
-            max_body=max_body,
+            max_body=DEFAULT_MAX_BODY if self.large else max_body,
         )
 
 
@@ -193,6 +196,13 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         _row("json", path[1:], OK)
         for path in WHOLE
         if path.startswith("/json_") and path != "/json_version_10mb"
+    ),
+    *(
+        _row("json", name, OK, large=True)
+        for name in (
+            "json_many_numbers", "json_many_lists", "json_many_objects", "json_many_keys", "json_long_text",
+            "json_long_escapes", "json_deeper_and_deeper",
+        )
     ),
     _row("sse", "sse_stalled", R.TIMEOUT, fast=False, stream=True),
     _row("sse", "sse_comments_forever", R.TIMEOUT, fast=False, stream=True),

@@ -9,7 +9,11 @@ _JSON = (
     "invalid", "huge", "deep", "nan", "big_int", "duplicate_keys", "bom", "bad_utf8", "surrogate", "wrong_types",
     "list", "null", "empty", "injection",
 )  # fmt: skip
-_NO_MODEL = {f"json_{name}": "malformed" for name in _JSON} | {"json_error_in_200": "error_event"}
+_NO_MODEL = (
+    {f"json_{name}": "malformed" for name in (*_JSON, "long_text", "long_escapes", "deeper_and_deeper")}
+    | {f"json_{name}": "too_large" for name in ("many_numbers", "many_lists", "many_objects", "many_keys")}
+    | {"json_error_in_200": "error_event"}
+)
 _TEXT = ("body_until_close", "over_long", "second_answer", "chunked_ok")
 _REFUSED = {
     "status_304": "redirect", "status_302": "redirect", "status_401_echo": "auth", "status_429": "rate_limited",

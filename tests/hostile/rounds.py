@@ -20,8 +20,8 @@ TRIES = 3
 SLACK, PART = 0.05, 0.8
 #: What a run is told to be when nobody came to it in time.
 BUSY = {"timeout", "timeout_first_token", "connect_timeout", "stalled"}
-#: MB above the body's cap for each run that meets a hostile server.
-MEMORY = 24.0 + 1.0
+#: MB beside the largest body, for each run that meets a hostile server.
+MEMORY = 24.0
 
 
 @dataclass
@@ -109,7 +109,7 @@ class Rounds:
         stayed = await asyncio.to_thread(self._proc.settled, open_before + 2)
         for line in lines:
             line.left = max(line.left, stayed)
-            if grown > MEMORY * len(runs):
+            if grown > (MEMORY + line.row.max_body) * len(runs):
                 line.wrong.append(f"{name}: memory")
 
     async def _run(self, line: Line) -> tuple[float, str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.hostile.behaviours import BEHAVIOURS, PEERS, Behaviour, Group, Peer
+from tests.hostile.behaviours import BEHAVIOURS, DEFAULT_MAX_BODY, PEERS, Behaviour, Group, Peer
 from tests.hostile.meaning import ALSO, MEANING, STREAMED
 from tests.hostile.process import Hostile
 
@@ -63,6 +63,11 @@ class Row:
         return FAST if self.fast else SLOW
 
     @property
+    def max_body(self) -> float:
+        """MB that its body may have."""
+        return (DEFAULT_MAX_BODY if self.behaviour is not None and self.behaviour.large else MAX_BODY) / 1e6
+
+    @property
     def model(self) -> str:
         """What is asked for, where the protocol has models."""
         return "" if self.protocol in ("http", "grpc_health") else "m"
@@ -106,7 +111,7 @@ def _spoken(hostile: Hostile) -> Iterator[Row]:
                     "tls": {"ca_file": hostile.ca_file},
                     "follow_redirects": row.follow,
                     "connection": "keep_alive" if row.repeat else "fresh",
-                    "max_body": f"{MAX_BODY}B",
+                    **({} if row.large else {"max_body": f"{MAX_BODY}B"}),
                     "auth": {"bearer": SECRET, "hosts": ["*"]},
                     "probes": {asking.kind: probe},
                     **asking.settings,

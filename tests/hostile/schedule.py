@@ -20,9 +20,9 @@ from tests.support.web import fetch, until
 #: Seconds in which healthy servers alone are asked, and in which all rows are on the schedule.
 QUIET, ALL = 4.0, 15.0
 #: Seconds beyond the interval, in 99 of 100 gaps between two runs of a control: as such, or as often what healthy runs
-#: alone bring about. That holds beside all rows on the schedule; beside twenty copies, which `/probe` is asked for all
-#: together, bodies of 60 runs are read and parsed at a time: a control may be late there, and no run may be skipped.
-LATE, TIMES = 0.1, 3.0
+#: alone bring about. `CROWDED` is for copies which `/probe` is asked for all together, up to sixty of them: a parser
+#: that is at a text of ten megabytes lets nobody in between, however busy the machine is.
+LATE, CROWDED, TIMES = 0.1, 0.25, 3.0
 #: Bytes of a label's value that a server's words may make up, or the config's.
 LABEL = 256
 
@@ -68,8 +68,10 @@ async def together(exporter: Exporter, rounds: Rounds, rows: Sequence[Row], host
         whole.numbers[f"controls beside {what}"] = (
             f"every {EVERY:g} s, p99 {_p99(seen):.3f} s, longest {seen[-1]:.3f} s"
         )
-    whole.must(_p99(gaps) <= EVERY + max(LATE, TIMES * (_p99(quiet) - EVERY)), "healthy targets were kept waiting")
-    whole.must(gaps[-1] < 2 * EVERY, "a healthy target was kept waiting for a whole slot")
+    for seen, late in ((crowded, CROWDED), (gaps, LATE)):
+        allowed = EVERY + max(late, TIMES * (_p99(quiet) - EVERY))
+        whole.must(_p99(seen) <= allowed, "healthy targets were kept waiting")
+        whole.must(seen[-1] < 2 * EVERY, "a healthy target was kept waiting for a whole slot")
     _healthy(exporter.daemon.scrape(), whole)
     await asyncio.to_thread(exporter.watch, ())
     await _gone(exporter, proc, before, whole)

@@ -1,5 +1,8 @@
 """The table of a whole exporter, `python -m tests.hostile`: its rows, without running them."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from exporter.model.failure import Reason
@@ -36,3 +39,11 @@ def test_what_is_said_of_a_row_is_of_one() -> None:
     for protocol, meaning in MEANING.items():
         groups = PROTOCOLS[protocol].groups
         assert set(meaning) <= {row.name for row in BEHAVIOURS if row.group in groups}
+
+
+def test_tests_named_in_the_docs_are_there() -> None:
+    root = Path(__file__).parents[2]
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", (root / "docs/reliability.md").read_text())
+    assert len(named) > 15
+    for file, name in named:
+        assert re.search(rf"\ndef {name}\(|\nasync def {name}\(", (root / "tests/web" / file).read_text()), name

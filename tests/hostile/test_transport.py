@@ -184,3 +184,11 @@ async def test_a_flood_leaves_the_loop_to_others(name: str, hostile: Hostile, tr
     endpoint = row.endpoint(hostile.ports, hostile.ca_file, max_body=MAX_BODY)
     async with loop_turns():
         await attempt(transport, row, endpoint, bound(row)[0])
+
+
+@pytest.mark.parametrize("name", ["body_tiny_chunks", "gzip_bomb"])
+async def test_many_floods_leave_it_as_one_does(name: str, hostile: Hostile, transport: Transport) -> None:
+    row = next(row for row in BEHAVIOURS if row.name == name)
+    endpoint = row.endpoint(hostile.ports, hostile.ca_file, max_body=MAX_BODY)
+    async with loop_turns(0.03):
+        await asyncio.gather(*(attempt(transport, row, endpoint, bound(row)[0], str(each)) for each in range(60)))

@@ -6,7 +6,8 @@ import pytest
 
 from exporter.ledger import Ledger
 from exporter.ledger.training import TrainingRecord
-from exporter.model.training import MAX_NAME, MAX_NAMES, Divergence, Outcome, Reading, Rules
+from exporter.model.text import LABEL_BYTES
+from exporter.model.training import MAX_NAMES, Divergence, Outcome, Reading, Rules
 
 NAN, INF = math.nan, math.inf
 
@@ -121,7 +122,7 @@ def test_a_name_from_a_log_is_cut_and_cleaned() -> None:
     job = record()
     for name in ("a\nb\u202e", "  ", "ä" * 200, "ä" * 201, "x\ud800"):
         job.take(told(**{name: 1.0}), 1001.0)
-    assert list(job.values) == ["ab", "ä" * (MAX_NAME // 2), "x"]
+    assert list(job.values) == ["ab", "ä" * (LABEL_BYTES // 2), "x"]
     assert job.dropped_names == 1, "nothing is left of the spaces"
 
 

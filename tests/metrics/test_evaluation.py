@@ -3,9 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
-from exporter.metrics.catalog import FAMILIES, reference
+from exporter.metrics.catalog import FAMILIES
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.negotiation import OPENMETRICS, TEXT
+from exporter.metrics.page import metrics_page
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Job, Kind
 from exporter.model.observation import Observation
@@ -115,4 +116,4 @@ async def test_series_of_an_evaluation_are_those_stated(world: World) -> None:
     lines = (await scrape(Exposition(world.ledger), TEXT)).splitlines()
     own = len([line for line in lines if 'probe="golden"' in line])
     by_name = len([line for line in lines if 'evaluation="golden"' in line])
-    assert f"An `evaluate` probe has {own} series once it ran, {by_name} of the target by its name" in reference()
+    assert f"An `evaluate` probe has {own} series once it ran, {by_name} of the target by its name" in metrics_page()

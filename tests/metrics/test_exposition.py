@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from exporter.ledger import DURATION_BOUNDS, Bounds
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.negotiation import OPENMETRICS, TEXT, Format
 from exporter.model.failure import Reason
+from exporter.model.job import Job
 from exporter.model.load import Load
 from exporter.model.observation import Observation
 from exporter.model.state import State
@@ -254,6 +256,7 @@ async def test_removed_and_changed_targets(world: World) -> None:
 
 async def test_what_did_not_change_is_not_rendered_again(world: World) -> None:
     first, second = world.fill(2)
+    world.run(world.result(second))  # the first that it hears of the certificate
     exposition = Exposition(world.ledger)
     await scrape(exposition)
 
@@ -324,3 +327,25 @@ async def test_the_scrape_measures_itself(world: World) -> None:
 
 def test_nothing_of_ours_is_in_the_global_registry() -> None:
     assert not [name for name in REGISTRY._names_to_collectors if name.startswith("model_")]
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda world, job: world.run(world.result(job, certificate=EPOCH + 5)), "not_after"),
+        (lambda world, job: world.run(world.result(job, attempts=3)), "retries"),
+        (lambda world, job: world.ledger.planned(job, 7.5, EPOCH), "interval"),
+        (lambda world, job: world.ledger.disagree("assistant", "ok", "bad"), "disagreement"),
+    ],
+)
+async def test_what_most_runs_leave_as_it_is_shows_when_it_changes(
+    world: World, change: Callable[[World, Job], None], line: str
+) -> None:
+    watched = job()
+    world.watch(watched)
+    exposition = Exposition(world.ledger)
+    world.run(world.result(watched))
+    before = [text for text in (await scrape(exposition)).splitlines() if line in text]
+    change(world, watched)
+    after = [text for text in (await scrape(exposition)).splitlines() if line in text]
+    assert before != after

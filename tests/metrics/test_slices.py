@@ -6,12 +6,15 @@ import threading
 import time
 import zlib
 from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from exporter.metrics import blocks, exposition, packing
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.negotiation import OPENMETRICS, TEXT
+from exporter.metrics.negotiation import OPENMETRICS, PROTOBUF, TEXT, Format
+from exporter.metrics.pieces import Blocks, pieces
 from exporter.model.failure import Reason
 from tests.metrics.reading import families, lines_of, scrape, series
 from tests.metrics.world import EPOCH, World, job
@@ -213,3 +216,26 @@ async def test_on_a_busy_loop_a_scrape_gets_its_share(world: World) -> None:
         if turns < found[-1][1]:
             break
     assert turns < found[-1][1], found
+
+
+@pytest.mark.parametrize("form", [TEXT, OPENMETRICS, PROTOBUF])
+async def test_targets_with_nothing_to_show_are_gone_through_in_slices_too(world: World, form: Format) -> None:
+    """Most have nothing of most families; to look at ten thousand empty blocks of many families stalls the loop."""
+
+    class Column(list[Blocks]):
+        looked_at = 0
+
+        def __getitem__(self, key: Any) -> Any:
+            self.looked_at += 1
+            return super().__getitem__(key)
+
+    world.fill(3)
+    snapshot = await Exposition(world.ledger)._snapshot(blocks.PROTOBUF if form is PROTOBUF else blocks.TEXT)
+    columns = [Column(column * 500) for column in snapshot.columns]
+    before, most = 0, 0
+    for _ in pieces(replace(snapshot, columns=columns), form):
+        looked_at = sum(column.looked_at for column in columns)
+        most = max(most, looked_at - before)
+        before = looked_at
+    assert before > 100
+    assert most <= 1

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.metrics.text import SERVER_TEXT, Type, clean, escape, header, number, pairs
+from exporter.metrics.text import Type, escape, header, number, pairs
 
 ANY_TEXT = st.text(st.characters())
 SURROGATE = 'a\ud800"'  # JSON can carry a lone one
@@ -18,34 +18,6 @@ def test_any_label_value_is_one_valid_line(value: str) -> None:
     assert line.count("\n") == 1
     ((sample,),) = (family.samples for family in text_string_to_metric_families(line.encode().decode()))
     assert sample.labels == {"a": "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in value)}
-
-
-@given(ANY_TEXT)
-@example(SURROGATE)
-def test_server_text_is_short_and_shows_nothing_odd(value: str) -> None:
-    found = clean(value)
-    assert len(found.encode()) <= SERVER_TEXT
-    assert all(char.isprintable() for char in found)
-    assert clean(found) == found
-    printable = "".join(char for char in value if char.isprintable())
-    assert printable.startswith(found)
-    if len(printable.encode()) <= SERVER_TEXT:
-        assert found == printable
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("a" * 200, "a" * 128),
-        ("é" * 70, "é" * 64),
-        ("a" + "é" * 70, "a" + "é" * 63),  # cut between characters, never within one
-        ("🦙" * 40, "🦙" * 32),
-        ("1.0\x00\r\n\x1b[31m\u202e\ud800", "1.0[31m"),
-        ("", ""),
-    ],
-)
-def test_clean(value: str, expected: str) -> None:
-    assert clean(value) == expected
 
 
 @pytest.mark.parametrize(

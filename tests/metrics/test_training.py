@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from exporter.metrics import training
-from exporter.metrics.catalog import reference
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.negotiation import OPENMETRICS, TEXT, Format
+from exporter.metrics.page import metrics_page
 from exporter.metrics.text import Type
 from exporter.metrics.training import TRAINING_FAMILIES
 from exporter.model.training import Divergence, Outcome, Reading, Rules
@@ -115,7 +115,7 @@ def test_declarations() -> None:
         "finished", "stalled", "diverged", "value", "step", "epoch", "progress_ratio", "last_value_timestamp_seconds",
         "nonfinite_total", "lines_total", "lines_skipped_total", "dropped_names_total", "reconnects_total",
     ]  # fmt: skip
-    text = reference()
+    text = metrics_page()
     for family in TRAINING_FAMILIES:
         assert (family.type is Type.COUNTER) == family.name.endswith("_total")
         assert f"\n| `{family.name}` | {family.type} | training" in text

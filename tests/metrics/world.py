@@ -127,3 +127,15 @@ class World:
 def streamed(usage: Tokens | None = None, outcome: Outcome = Outcome.COMPLETE) -> Observation:
     """What a stream probe saw."""
     return Observation(stream=summary(outcome, usage), tokens=usage)
+
+
+#: Kinds that a config names, but evaluations.
+KINDS = [Kind.HEALTH, Kind.READY, Kind.METADATA, Kind.INFER, Kind.STREAM]
+
+
+def good(kind: Kind) -> Observation:
+    """What a healthy run of a kind sees."""
+    tokens = Tokens(input=4, output=2)
+    if kind is Kind.STREAM:
+        return streamed(tokens)
+    return Observation(tokens=tokens if kind is Kind.INFER else None)

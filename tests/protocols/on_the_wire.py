@@ -39,3 +39,13 @@ async def ask(
     finally:
         await exchange.close()
         await transport.close()
+
+
+#: Everything that a server of the OpenAI API can be asked.
+WATCHED = ("health", "ready", "metadata", "infer", "stream", "load", "catalogue", "propose")
+
+
+def known(memory):
+    """The server of the OpenAI API that is remembered, and whether for sure."""
+    found = memory.get("openai.server")
+    return (found.name, found.sure) if found else None

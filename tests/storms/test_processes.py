@@ -17,7 +17,6 @@ from tests.hostile.process import Hostile, hostile
 from tests.support.daemon import Daemon, command
 from tests.support.fake import Fake, Reply, Request
 from tests.support.ports import free_port
-from tests.support.proc import Proc
 from tests.support.programs import need
 from tests.support.web import answers, until
 
@@ -54,17 +53,18 @@ def test_sigterm_with_a_hundred_probes_in_flight(tmp_path: Path, peers: Hostile,
         "limits": {"per_host": 200},
         "targets": [target(f"t{number}", url, "15s", "14s") for number in range(100)],
     }
-    with Daemon(tmp_path, config, args=["--shutdown-grace", "2s"]) as daemon:
+    with Daemon(tmp_path, config, args=["--shutdown-grace", "4s"]) as daemon:
         flying = "model_exporter_probes_in_flight"
         until("a hundred probes", lambda: (daemon.scrape().value(flying) or 0) >= 99, within=60)
         asked = time.perf_counter()
         daemon.process.signal(signal.SIGTERM)
-        until("ready to go 503", lambda: answers(f"{daemon.url}/-/ready", 503), within=2, every=0.01)
+        until("ready to go 503", lambda: answers(f"{daemon.url}/-/ready", 503), within=10, every=0.01)
         unready = time.perf_counter() - asked
         assert daemon.process.wait(30) == 0
         took = time.perf_counter() - asked
-        figure(f"SIGTERM, 100 probes in flight: 503 after {unready:.3f} s, ended after {took:.2f} s of a grace of 2 s")
-        assert took < 2 + 5, "the probes were waited for"
+        figure(f"SIGTERM, 100 probes in flight: 503 after {unready:.3f} s, ended after {took:.2f} s of a grace of 4 s")
+        assert unready < took / 2, "it said so when all was over"
+        assert took < 4 + 5, "the probes were waited for"
         assert_quiet(daemon)
 
 
@@ -77,35 +77,6 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, peers: Hostile) -> None
         daemon.process.signal(signal.SIGTERM)
         daemon.process.wait(20)
         assert "Traceback" not in daemon.process.stderr
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_before_it_has_begun(tmp_path: Path, number: signal.Signals, fake: Fake) -> None:
-    """At whatever moment of the start it comes, it ends."""
-    for wait in (0.0, 0.1, 0.3, 0.6):
-        with Daemon(tmp_path, {"targets": [target("t", fake.url)]}, ready=False, name=f"at-{wait}") as daemon:
-            time.sleep(wait)
-            daemon.process.signal(number)
-            daemon.process.wait(20)
-            if number is signal.SIGTERM:
-                assert_quiet(daemon)
-
-
-def test_restarts_on_one_port(tmp_path: Path, fake: Fake, size: Size, figure: Figure) -> None:
-    """By turns killed and asked to end; nothing of the one before is in the way."""
-    port = free_port()
-    times = []
-    for number in range(size(4, 50)):
-        began = time.perf_counter()
-        with Daemon(tmp_path, {"targets": [target("t", fake.url)]}, port=port) as daemon:
-            times.append(time.perf_counter() - began)
-            if number % 2:
-                assert daemon.terminate() == 0
-            else:
-                daemon.process.signal(signal.SIGKILL)
-                daemon.process.wait(10)
-            assert_quiet(daemon)
-    figure(f"{len(times)} restarts on one port: ready after {sorted(times)[len(times) // 2]:.2f} s (median)")
 
 
 def test_stopped_for_a_while(tmp_path: Path, size: Size, figure: Figure) -> None:
@@ -244,38 +215,19 @@ def _at(port: int) -> Any:
     return daemon
 
 
-def test_in_400_mb_with_bombs(tmp_path: Path, peers: Hostile, figure: Figure) -> None:
-    main = f"http://127.0.0.1:{peers.ports['main']}"
-    bombs = ("gzip_bomb", "deflate_bomb", "member_bomb", "body_endless", "json_version_10mb", "headers_endless")
-    config = {
-        "limits": {"per_host": 100},
-        "targets": [
-            target("t", f"http://127.0.0.1:{peers.healthy}/ok"),
-            *(
-                target(f"{name}{copy}", f"{main}/{name}", "1s", "900ms", max_body="2MB")
-                for name in bombs
-                for copy in range(5)
-            ),
-        ],
-    }
-    with Daemon(tmp_path, config, prefix=["sh", "-c", 'ulimit -v 400000 && exec "$@"', "sh"]) as daemon:
-        until("bombs to have run", lambda: all(runs_of(daemon, f"{name}0") >= 3 for name in bombs), within=60)
-        scrape = daemon.scrape()
-        assert scrape.state("t") == "healthy"
-        assert not [sample for sample in scrape.samples if sample.labels.get("reason") == "internal"]
-        figure(
-            f"{len(bombs) * 5} bombs every second under ulimit -v 400 MB: RSS {Proc(daemon.process.pid).rss():.0f} MB"
-        )
-        assert daemon.terminate() == 0
-        assert_quiet(daemon)
-
-
 def test_with_every_warning_an_error(tmp_path: Path, peers: Hostile) -> None:
     """asyncio's debug mode, Python's development mode, warnings as errors: the whole life of a daemon says nothing."""
     main = f"http://127.0.0.1:{peers.ports['main']}"
     names = ("reset_in_body", "body_stall", "gzip_bomb", "redirect_loop", "body_truncated", "silence", "status_101")
+    (tmp_path / "found.yml").write_text(json.dumps([{"targets": [f"http://127.0.0.1:{peers.healthy}/ok"]}]))
+    log = tmp_path / "train.log"
+    log.write_text("step=1 loss=0.5\n")
     config: dict[str, Any] = {
         "on_demand": {"allow": ["127.0.0.1"]},
+        "modules": {"plain": {"protocol": "http", "probes": {"health": {"interval": "500ms"}}}},
+        "discovery": [{"name": "lists", "file": {"paths": ["found.yml"]}, "module": "plain"}],
+        "training": [{"job": "job", "file": {"path": str(log)}, "preset": "plain"}],
+        "sinks": [{"jsonl": {"path": str(tmp_path / "out.jsonl")}, "flush": "100ms"}],
         "targets": [
             target("t", f"http://127.0.0.1:{peers.healthy}/ok", connection="keep_alive"),
             target("tls", f"https://127.0.0.1:{peers.ports['tls_expired']}/ok"),
@@ -295,6 +247,13 @@ def test_with_every_warning_an_error(tmp_path: Path, peers: Hostile) -> None:
         until(
             "every target to run", lambda: all(runs_of(daemon, name) >= 3 for name in ("t", "tls", *names)), within=60
         )
+
+        def all_work() -> bool:
+            scrape = daemon.scrape()
+            found = scrape.value("model_exporter_targets", source="lists")
+            return bool(found and list(scrape.all("model_training_step")) and (tmp_path / "out.jsonl").exists())
+
+        until("a found target, a training job and records", all_work, within=30, log=daemon.process.tail)
         for path in ("/", "/config", f"/probe?target={main}/ok", "/api/v1/targets", "/nowhere"):
             daemon.get(path)
         config["targets"] = config["targets"][:-4]

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from supply.audit import BLIND, FOUND, ask, read
+from supply import audit
+from supply.audit import BLIND, FOUND, HINT, ask, read
 
 
 def package(name: str, *vulnerabilities: str, skipped: bool = False) -> dict[str, Any]:
@@ -39,3 +40,16 @@ def test_an_answer_that_is_none(said: str, tmp_path: Path) -> None:
 def test_an_answer_of_the_program(tmp_path: Path) -> None:
     report = json.dumps({"dependencies": [package("a")]})
     assert ask(tmp_path / "pins", [sys.executable, "-c", f"print({report!r})"])[0] == 0
+
+
+@pytest.mark.parametrize("code", [0, FOUND, BLIND])
+def test_who_could_not_look_is_told_what_to_do(
+    code: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "ask", lambda pins: (code, ["so it is"]))
+    monkeypatch.setattr(sys, "argv", ["audit", "pins"])
+    assert audit.main() == code
+    out, err = capsys.readouterr()
+    said = err if code else out
+    assert said.startswith("so it is\n")
+    assert (HINT in said) == (code == BLIND)

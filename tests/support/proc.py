@@ -33,10 +33,10 @@ class Proc:
     def forget_peak(self) -> None:
         (self._folder / "clear_refs").write_text("5")
 
-    def cpu(self) -> float:
-        """Seconds of CPU so far."""
+    def cpu(self, *, children: bool = False) -> float:
+        """Seconds of CPU so far, or those of its children that have ended too."""
         fields = (self._folder / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(map(int, fields[11 : 15 if children else 13])) / os.sysconf("SC_CLK_TCK")
 
     def settled(self, descriptors: int, within: float = 5.0) -> int:
         """Descriptors above this number that are still open after the time it may take to close them."""

@@ -110,3 +110,21 @@ async def test_one_that_was_due_before_it_was_made_rings_at_once(timers: Timers)
     start = time.perf_counter()
     timers.at(start - 60, done.set)
     await asyncio.wait_for(done.wait(), 10)
+
+
+def test_they_go_with_the_loop_that_runs(timers: Timers) -> None:
+    async def leave_one() -> None:
+        timers.at(soon(0.01), lambda: pytest.fail("its loop is gone"))
+
+    async def ring() -> bool:
+        alarm = Alarm(timers, soon())
+        try:
+            await asyncio.wait_for(asyncio.sleep(10), 5)
+        except asyncio.CancelledError:
+            return alarm.rang()
+        finally:
+            alarm.off()
+        return False
+
+    asyncio.run(leave_one())
+    assert asyncio.run(ring())

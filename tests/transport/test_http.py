@@ -48,7 +48,7 @@ async def test_an_answer(server: Server, opened: Open) -> None:
     before = time.perf_counter()
     exchange = opened()
     response = await exchange.request("GET", "/x?secret=1")
-    assert (response.status, response.body, response.content_type) == (200, b'{"a": 1}', "application/json")
+    assert (response.status, response.body, response.headers.media_type) == (200, b'{"a": 1}', "application/json")
     assert response.headers.all("X-A") == ["1", "2"]
     assert response.headers.get("x-b", "none") == "none"
     assert dict(response.headers.items())["content-length"] == "8"
@@ -406,7 +406,7 @@ async def test_out_of_descriptors_waits_and_goes_on(
         def __getattr__(self, name: str) -> object:
             return getattr(loop, name)
 
-    monkeypatch.setattr("exporter.transport.dial.asyncio.get_running_loop", Short)
+    monkeypatch.setattr("exporter.transport.dial.get_running_loop", Short)
     assert (await opened().request("GET", "/")).status == 200
     assert not failures
 

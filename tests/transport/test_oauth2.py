@@ -466,7 +466,7 @@ async def test_without_the_extra(opened: Open, tokens: TokenServer, monkeypatch:
     with pytest.raises(Failure) as caught:
         await opened(auth=settings(tokens)).request("GET", "/")
     assert caught.value.reason is Reason.AUTH
-    assert caught.value.detail == "oauth2 needs authlib: pip install 'model-exporter[oauth2]'"
+    assert caught.value.detail == "oauth2 needs an extra that is not installed: pip install 'model-exporter[oauth2]'"
 
 
 def test_libraries_are_imported_by_those_who_use_them() -> None:

@@ -400,7 +400,7 @@ async def test_without_the_extra(opened: Open, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(Failure) as caught:
         await opened(auth=GIVEN).request("GET", "/")
     assert caught.value.reason is Reason.AUTH
-    assert caught.value.detail == "sigv4 needs botocore: pip install 'model-exporter[aws]'"
+    assert caught.value.detail == "sigv4 needs an extra that is not installed: pip install 'model-exporter[aws]'"
 
 
 def test_a_changed_signature_is_noticed() -> None:

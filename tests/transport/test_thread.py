@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from exporter.transport import thread
 from exporter.transport.thread import in_thread
 
 
@@ -58,3 +59,29 @@ def test_a_loop_that_has_ended_is_no_trouble() -> None:
     asyncio.run(leave())
     go_on.set()
     assert ended.wait(10)
+
+
+async def test_many_who_wait_for_a_module_wait_for_one_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on, begun = threading.Event(), []
+
+    def slow(name: str) -> str:
+        begun.append(name)
+        go_on.wait(10)
+        return name
+
+    monkeypatch.setattr(thread, "import_module", slow)
+    monkeypatch.setattr(thread, "_imported", {})
+    waiting = [asyncio.create_task(thread.imported("x")) for _ in range(20)]
+    await asyncio.sleep(0.01)
+    waiting[0].cancel()
+    go_on.set()
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert found[1:] == ["x"] * 19
+    assert begun == ["x"]
+
+
+async def test_a_module_that_is_not_there_is_looked_for_again() -> None:
+    for _ in range(2):
+        with pytest.raises(ImportError):
+            await thread.imported("exporter.nowhere")
+    await thread.available(("exporter.nowhere", "exporter"))

@@ -98,6 +98,24 @@ async def test_newcomers_to_a_house_full_of_busy_clients_are_told_so(
     assert b" 200 OK" in await first.reader.readuntil(b"healthy\n")
 
 
+async def test_who_has_to_make_room_before_asking_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, client: Client, dial: Any
+) -> None:
+    monkeypatch.setattr(client.server.runner.crowd, "limit", 1)  # type: ignore[union-attr]
+    monkeypatch.setattr(connection, "PATIENCE", 0.0)
+    first = await dial()
+    await asyncio.sleep(0.01)
+    second = await dial()
+    await second.say(HEAD + b"\r\n")
+    assert b" 200 OK" in await second.reader.readuntil(b"healthy\n")
+    heard = await first.ask(HEAD + b"\r\n")
+    assert status(heard) == 503
+    assert b"Retry-After: 1" in heard
+    third = await dial()
+    assert await second.reader.read() == b"", "nothing is said to one who may be about to send its second request"
+    assert b" 200 OK" in await third.ask(HEAD + b"Connection: close\r\n\r\n")
+
+
 async def test_a_full_crowd_drops_who_idled_longest_and_none_at_work(dial: Any) -> None:
     crowd = Crowd(limit=2)
     dropped: list[str] = []

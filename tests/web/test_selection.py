@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
+from exporter import slices
 from exporter.model.state import State
-from exporter.web import slices
 from exporter.web.selection import Wanted, select, wanted
 
 

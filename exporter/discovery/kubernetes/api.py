@@ -9,8 +9,9 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from exporter.model.endpoint import Service, Standing
+from exporter.model.endpoint import Service
 from exporter.model.failure import Failure, Reason
+from exporter.protocols.text import quote
 from exporter.transport import auth
 from exporter.transport.kubernetes import Cluster, find
 
@@ -23,8 +24,6 @@ MAX_BYTES = 32_000_000
 PAGE = 100
 #: Bytes that are parsed on the loop: more would stall it.
 _SMALL = 65_536
-#: Characters that are told of what a server says.
-_TOLD = 200
 
 
 class Gone(Exception):
@@ -104,9 +103,7 @@ class Api:
         return self._cluster
 
     async def _service(self) -> Service:
-        reached = (await self._found()).endpoint
-        known = reached.auth if isinstance(reached.auth, Standing) else None  # a cluster has no others
-        return Service(reached.url, known, tls=reached.tls, proxy=reached.proxy)
+        return (await self._found()).service
 
     def _refused(self, service: Service, status: int, body: bytes) -> Failure:
         """Why, in the words of the server's `Status` object, without what it was sent."""
@@ -116,8 +113,7 @@ class Api:
             said = json.loads(body)["message"]
         except (ValueError, KeyError, TypeError, RecursionError):
             said = ""
-        text = " ".join("".join(char if char.isprintable() else " " for char in str(said)).split())[:_TOLD]
-        text = auth.redact(text, auth.values_of(service.auth) if service.auth is not None else ())
+        text = auth.redact(quote(str(said)), auth.values_of(service.auth) if service.auth is not None else ())
         return Failure(
             Reason.HTTP_STATUS, f"the server answers {status}{f': {text}' if text else ''}", http_status=status
         )

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from exporter.discovery.groups import MAX_TEXT
+from exporter.model.endpoint import bracketed
 
 META = "__meta_kubernetes_"
 #: Annotations that are read, and how the labels are called they stand for.
@@ -130,18 +131,13 @@ def named(owner: str, places: Iterable[Place], *, each: bool = False) -> Iterato
     or the address too; with the port where there are several, and with the address where that is not enough.
     """
     found = list(places)
-    bases = [f"{owner}/{place.who or shown(place.host)}" if each else owner for place in found]
+    bases = [f"{owner}/{place.who or bracketed(place.host)}" if each else owner for place in found]
     longer = [f"{base}:{place.port}" for base, place in zip(bases, found, strict=True)]
     once, again = Counter(bases), Counter(longer)
     for place, base, long in zip(found, bases, longer, strict=True):
-        address = f"{shown(place.host)}:{place.port}" if place.port else shown(place.host)
+        address = f"{bracketed(place.host)}:{place.port}" if place.port else bracketed(place.host)
         name = base if once[base] == 1 else long if again[long] == 1 else f"{owner}/{address}"
         yield {"__target__": name, **place.labels, "__address__": address}
-
-
-def shown(host: str) -> str:
-    """As it stands in a url."""
-    return f"[{host}]" if ":" in host else host
 
 
 def _asked(annotations: Mapping[str, str], wanted: Wanted) -> dict[str, str] | None:

@@ -14,6 +14,7 @@ from typing import Any
 from exporter.discovery.kubernetes.api import Api, Gone
 from exporter.discovery.kubernetes.kept import Kept
 from exporter.model.failure import Failure, Reason
+from exporter.slices import unhurried
 
 #: Seconds after which the server ends a watch by itself, at most twice as many, and how much longer it is waited for.
 _WATCH, _GRACE = 300, 30.0
@@ -65,13 +66,9 @@ class Watched:
             self._not_listed = failure
             return
         fresh: dict[str, Kept] = {}
-        until = time.perf_counter() + 0.002
-        for each in objects:
+        async for each in unhurried(objects):
             if (kept := self._kept(each)) is not None:
                 fresh[kept.id] = kept
-            if time.perf_counter() > until:  # the loop must not stall
-                await asyncio.sleep(0)
-                until = time.perf_counter() + 0.002
         self.kept, self._version, self._not_listed = fresh, version, None
         if self._not_watched is not None and self._not_watched.http_status is None:
             self._not_watched = None  # the way is open again; a server that refuses to watch is another matter

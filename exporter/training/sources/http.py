@@ -18,7 +18,7 @@ from exporter.model.endpoint import Service
 from exporter.model.failure import Failure, Reason
 from exporter.training.sources import Anew, Event, Gap, Open, Pause, Text
 from exporter.training.sources.backoff import Backoff
-from exporter.training.sources.server import stream, told
+from exporter.training.sources.server import stream
 from exporter.transport import Transport
 from exporter.transport.calls import Flow
 from exporter.transport.framing import SseParser
@@ -58,7 +58,7 @@ class Http:
                     async for event in events:
                         yield event
             except Failure as failure:
-                why = told(failure)
+                why = str(failure)
                 if not place.document:
                     yield Gap()
             else:

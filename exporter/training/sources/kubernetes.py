@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import quote, urlencode
 
-from exporter.model.endpoint import Service, Standing
 from exporter.model.failure import Failure, Reason
 from exporter.model.training import Outcome
 from exporter.training.sources import Anew, Ended, Event, Gap, Open, Pause, Text
 from exporter.training.sources.backoff import Backoff
-from exporter.training.sources.server import ask, stream, told
+from exporter.training.sources.server import ask, stream
 from exporter.training.sources.stamps import Stamps
 from exporter.transport import Transport
 from exporter.transport.kubernetes import Cluster, find
@@ -78,7 +77,7 @@ class Kubernetes:
                 if failure.http_status == 401:
                     cluster = None  # its token may be a new one
                 yield Gap()
-                yield Pause(told(failure), reconnects=True)
+                yield Pause(str(failure), reconnects=True)
                 await asyncio.sleep(backoff.next())
 
     async def _round(self, pods: "_Pods", reading: "_Reading") -> AsyncGenerator[Event, None]:
@@ -121,10 +120,8 @@ class _Pods:
     """What the API server tells of the pods of a namespace. Raises `Failure`."""
 
     def __init__(self, cluster: Cluster, namespace: str, transport: Transport) -> None:
-        reached = cluster.endpoint
-        auth = reached.auth if isinstance(reached.auth, Standing) else None  # a cluster has no others
-        self._server = Service(reached.url, auth, tls=reached.tls, proxy=reached.proxy)
-        self._path = f"{reached.url}/api/v1/namespaces/{quote(namespace, safe='')}/pods"
+        self._server = cluster.service
+        self._path = f"{self._server.url}/api/v1/namespaces/{quote(namespace, safe='')}/pods"
         self._transport = transport
 
     async def newest(self, selector: str) -> str:

@@ -18,7 +18,7 @@ from exporter.model.failure import Failure, Reason
 from exporter.model.training import Outcome, Reading
 from exporter.training.sources import Ended, Event, Open, Pause, Values
 from exporter.training.sources.backoff import Backoff
-from exporter.training.sources.server import ask, told
+from exporter.training.sources.server import ask
 from exporter.transport import Transport
 
 #: Seconds between two questions: while the run goes on, and when it has ended (it may be resumed).
@@ -61,7 +61,7 @@ class Mlflow:
                 status, newest = await self._run(transport)
                 points = await self._points(transport, newest, histories)
             except Failure as failure:
-                yield Pause(told(failure), reconnects=True)
+                yield Pause(str(failure), reconnects=True)
                 first = True
                 await asyncio.sleep(backoff.next())
                 continue

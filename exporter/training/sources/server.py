@@ -7,13 +7,12 @@ from typing import Any
 
 from exporter.model.endpoint import Service
 from exporter.model.failure import Failure, Reason
+from exporter.protocols.text import quote
 from exporter.transport import Transport, auth, secrets
 from exporter.transport.calls import Flow
 
 #: Seconds for an answer, and the bytes it may have.
 PATIENCE, LIMIT = 10.0, 4_000_000
-#: Characters that are told of what a server says.
-_TOLD = 200
 
 
 def stream(
@@ -43,11 +42,6 @@ async def ask(service: Service, transport: Transport, url: str, headers: Mapping
     return answer
 
 
-def told(failure: Failure) -> str:
-    """A failure for people."""
-    return f"{failure.reason}: {failure.detail}" if failure.detail else str(failure.reason)
-
-
 def _without_secrets(service: Service, text: str) -> str:
     """What a server says may hold what it was sent."""
     values = [secrets.read(value) for _, value in service.headers]
@@ -55,5 +49,5 @@ def _without_secrets(service: Service, text: str) -> str:
 
 
 def _refusal(status: int, said: Any) -> str:
-    text = " ".join("".join(char if char.isprintable() else " " for char in str(said or "")).split())
-    return f"the server answers {status}" + (f": {text[:_TOLD]}" if text else "")
+    text = quote(str(said or ""))
+    return f"the server answers {status}" + (f": {text}" if text else "")

@@ -66,7 +66,7 @@ def phases(probe: ProbeRecord) -> tuple[Piece, ...]:
 
 
 def _range(values: Sequence[float]) -> str:
-    return f", {latency(min(values))} to {latency(max(values))}" if values else ""
+    return f", {latency(min(values))} to {latency(max(values))}" if any(values) else ""
 
 
 def _strip(bars: Sequence[tuple[float, bool]], words: str) -> Strip:

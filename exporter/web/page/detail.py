@@ -59,7 +59,7 @@ class ProbeSheet:
     pieces: tuple[Piece, ...]
     facts: tuple[Fact, ...]
     failed: Moment | None
-    transcript: str
+    transcript: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def _probe(probe: ProbeRecord, now: float) -> ProbeSheet:
         pieces=charts.phases(probe),
         facts=tuple(_facts(probe)),
         failed=moment(failed.at, now) if failed is not None else None,
-        transcript="\n".join(transcript.account(failed)) if failed is not None else "",
+        transcript=tuple(transcript.account(failed)) if failed is not None else (),
     )
 
 

@@ -9,8 +9,8 @@ from types import MappingProxyType
 
 from exporter.ledger import TargetRecord
 from exporter.model.state import State
+from exporter.slices import unhurried
 from exporter.web.page.rows import first_token, main_probe, stream_probe, tokens
-from exporter.web.slices import unhurried
 
 #: Targets that are sorted at once; more are merged from sorted pieces, a little at a time.
 PIECE = 250

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from exporter.ledger import Replicas, TargetRecord
+from exporter.model.state import State
 from exporter.web import replicas
 from exporter.web.doors import Doors
 from exporter.web.page import templating
@@ -112,7 +113,8 @@ class StatusPage:
             "refresh": REFRESH,
             "states": [(state, words, chosen.counts[state]) for state, words in STATES.items()],
             "total": chosen.counts.total(),
-            "healthy": chosen.counts["healthy"],  # type: ignore[index]
+            "bad": chosen.counts.total() - chosen.counts[State.HEALTHY] - chosen.counts[State.UNKNOWN],
+            "waiting": chosen.counts[State.UNKNOWN],
             "filtered": wish != Wanted(),
             "found": found,
             "first": (page - 1) * ROWS + 1,

@@ -7,10 +7,10 @@ from aiohttp import web
 
 from exporter.ledger import Evaluated, Ledger, TargetRecord, TrainingRecord
 from exporter.model.score import Outcome
+from exporter.slices import unhurried
 from exporter.web.doors import Doors
 from exporter.web.page import templating
 from exporter.web.page.rows import Moment, moment
-from exporter.web.slices import unhurried
 from exporter.web.words import number
 
 #: Rows of one table, and values that are shown of one job.

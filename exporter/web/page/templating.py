@@ -9,7 +9,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from exporter import __version__
-from exporter.web.slices import unhurried
+from exporter.slices import unhurried
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template

@@ -3,11 +3,11 @@ from typing import Any
 
 import pytest
 
+from exporter import slices
 from exporter.model.job import Kind
 from exporter.model.observation import Observation, Tokens
 from exporter.model.state import State
 from exporter.model.stream import Channel, Outcome, StreamSummary
-from exporter.web import slices
 from exporter.web.page import order
 from exporter.web.page.order import SORTS, arrange, label_names
 from tests.web.conftest import WALL  # type: ignore[import-not-found]

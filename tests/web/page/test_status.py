@@ -5,14 +5,13 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
-from exporter import __version__
+from exporter import __version__, slices
 from exporter.model.endpoint import Basic, Endpoint
 from exporter.model.failure import Reason
 from exporter.model.job import Kind
 from exporter.model.observation import Observation
 from exporter.model.secret import Secret
 from exporter.model.state import State, Verdict
-from exporter.web import slices
 from exporter.web.page import status
 from tests.web.conftest import WALL  # type: ignore[import-not-found]
 
@@ -97,7 +96,8 @@ async def test_every_state_has_its_word_and_class_and_trouble_comes_first(client
     page = await look(client)
     assert page.rows() == [f"state-{state}" for state in
                            ("error", "zombie", "unhealthy", "loading", "saturated", "unknown", "healthy")]  # fmt: skip
-    assert "6 of 7 targets are not healthy" in page.text
+    assert "5 of 7 targets are not healthy" in page.text
+    assert "1 not known yet" in page.text
 
 
 async def test_all_healthy(client: Client, house: Any) -> None:

@@ -13,21 +13,37 @@ const target = main.querySelector("[data-target]")?.dataset.target;
 let live = true;
 let stream = null;
 let timer = 0;
+let due = Infinity; // when the next look is
 let last = Date.now();
 let looking = false;
+let fading = 0; // the timer of what was said and is no longer news
+let waiting = false; // the reader has asked for another look meanwhile
 let stale = false;
 
 // --- bring what is shown up to date --------------------------------------------------------------------------------
 
+// The next look comes no later for being asked for again: where much happens, it would never come.
 function soon(wait) {
+  const at = Math.max(Date.now() + wait, last + APART);
+  if (at >= due) return;
+  rest();
+  due = at;
+  timer = setTimeout(look, at - Date.now());
+}
+
+function rest() {
   clearTimeout(timer);
-  timer = setTimeout(look, Math.max(wait, last + APART - Date.now()));
+  due = Infinity;
 }
 
 async function look(asked = false) {
+  rest();
   if ((!live || document.hidden) && !asked) return;
   if (!asked && !getSelection().isCollapsed) return soon(APART); // somebody is copying
-  if (looking) return soon(APART);
+  if (looking) {
+    waiting ||= asked;
+    return soon(APART);
+  }
   looking = true;
   last = Date.now();
   try {
@@ -44,6 +60,10 @@ async function look(asked = false) {
   }
   looking = false;
   soon(EVERY);
+  if (waiting) {
+    waiting = false;
+    look(true);
+  }
 }
 
 // Make `old` like `fresh` with as few changes as can be: what is read, open or in focus stays where it is.
@@ -120,6 +140,8 @@ function hush() {
 function say(text, old = false) {
   stale = old;
   words.textContent = text;
+  clearTimeout(fading);
+  if (text && !old) fading = setTimeout(say, EVERY, "");
 }
 
 function clock(at = Date.now()) {
@@ -135,7 +157,7 @@ button.addEventListener("click", () => {
     look();
   } else {
     hush();
-    clearTimeout(timer);
+    rest();
     say(`as of ${clock()}`, true);
   }
 });

@@ -5,23 +5,25 @@ from pathlib import Path
 import pytest
 
 from exporter import capacity
-from exporter.transport.pool import Pool
 
 
 @pytest.mark.parametrize(
-    ("files", "memory", "probes", "kept"),
+    ("files", "memory", "wanted", "probes", "kept"),
     [
-        (1_048_576, None, 524_272, 262_136),
-        (1024, None, 496, 248),
-        (64, None, 16, 8),
-        (16, None, 2, 1),  # hardly enough to start: still one
-        (65_536, 128 << 20, 256, 16_376),  # a sidecar's
-        (65_536, 1 << 20, 2, 16_376),
-        (65_536, 1000, 1, 16_376),
+        (1_048_576, None, 1_000_000, 524_272, 262_136),
+        (1024, None, 500, 496, 248),
+        (64, None, 500, 16, 8),
+        (16, None, 500, 2, 1),  # hardly enough to start: still one
+        (65_536, 128 << 20, 500, 256, 48_360),  # a sidecar's
+        (65_536, 1 << 20, 500, 2, 49_122),
+        (65_536, 1000, 500, 1, 49_125),
+        (20_000, None, 500, 500, 13_476),  # what probes have no use for is kept
     ],
 )
-def test_descriptors_and_memory_are_shared_out(files: int, memory: int | None, probes: int, kept: int) -> None:
-    assert capacity.shared_out(files, memory) == (probes, kept)
+def test_descriptors_and_memory_are_shared_out(
+    files: int, memory: int | None, wanted: int, probes: int, kept: int
+) -> None:
+    assert capacity.shared_out(files, memory, wanted) == (probes, kept)
     assert capacity.RESERVED + probes + kept + files // 4 <= files or files < 64
 
 
@@ -47,22 +49,3 @@ def test_the_smallest_limit_of_our_groups_counts(
     monkeypatch.setattr(capacity, "_CGROUPS", tmp_path / "cgroup")
     monkeypatch.setattr(capacity, "_OF_THIS", tmp_path / "of_this")
     assert capacity.memory_limit() == limit
-
-
-class Idle:
-    usable = True
-    on_lost = None
-    dropped = False
-
-    def abort(self) -> None:
-        self.dropped = True
-
-
-def test_the_oldest_connection_makes_room() -> None:
-    pool = Pool(limit=2)
-    idle = [Idle() for _ in range(3)]
-    for number, connection in enumerate(idle):
-        pool.put((f"t{number}", "health"), connection, None)
-    assert [connection.dropped for connection in idle] == [True, False, False]
-    assert len(pool) == 2
-    assert pool.take(("t2", "health"), None, Idle) is idle[2]

@@ -1,4 +1,4 @@
-"""Long work on the measuring loop, done a little at a time: what is measured must not wait for what is shown."""
+"""Long work on the measuring loop, done a little at a time: what is measured must not wait for it."""
 
 import asyncio
 import time

@@ -8,8 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from exporter.config.names import RESERVED
-from exporter.metrics.catalog import FAMILIES
 from exporter.model.secret import Secret as SecretRef
 from exporter.settings import (
     MAX_DURATION,
@@ -23,6 +21,7 @@ from exporter.settings import (
     Text,
     format_duration,
     parse_duration,
+    problem,
     shown,
 )
 
@@ -172,6 +171,7 @@ def test_what_is_shown_is_short(value: object) -> None:
     assert len(shown(value)) <= 60
 
 
-def test_labels_of_our_own_metrics_are_reserved() -> None:
-    used = {label for family in FAMILIES for label in family.labels}
-    assert used - RESERVED == set()
+def test_only_its_own_gaps_are_filled_in_a_message() -> None:
+    assert problem("kind", "found {found}: {file: PATH}, {}, {", found="{file}").message() == (
+        "found '{file}': {file: PATH}, {}, {"
+    )

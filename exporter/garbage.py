@@ -1,0 +1,42 @@
+"""What no garbage collection looks at: to look at all that ten thousand targets are stalls the loop for a quarter of a
+second.
+"""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+#: What part of the jobs may have been replaced, and how many however few there are, before all is looked at again.
+PART, FEW = 0.1, 100
+
+
+@contextmanager
+def rarely() -> Iterator[None]:
+    """Look for garbage less often while hundreds of modules are loaded, which stay: a fifth of the time that takes was
+    spent on looking. Not never: classes with slots are made twice, and the first ones would take a MiB.
+    """
+    usual = gc.get_threshold()
+    gc.set_threshold(10_000, 1, 1000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+
+
+class Kept:
+    """The objects of a config in force. What is replaced becomes garbage, with nobody else who collects it; all is
+    looked at again once that is a good part: after many targets changed, and not after one of many.
+    """
+
+    def __init__(self) -> None:
+        #: Jobs that have gone since all was looked at.
+        self.replaced = 0
+
+    def take(self, jobs: int) -> None:
+        """Collect what is garbage now, and keep the rest, which holds so many jobs."""
+        self.replaced += 1  # what was under way at that moment was kept, too
+        if self.replaced > max(FEW, jobs * PART):
+            gc.unfreeze()
+            self.replaced = 0
+        gc.collect()
+        gc.freeze()

@@ -1,0 +1,143 @@
+"""Starts: one after the other on one port, ended at any moment, and with each config that is wrong."""
+
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.support import wrong_configs
+from tests.support.daemon import Daemon, command
+from tests.support.fake import Fake
+from tests.support.ports import free_port
+
+pytestmark = pytest.mark.slow
+
+Size = Callable[[int, int], int]
+Figure = Callable[[str], None]
+TROUBLE = ("Traceback", "Task was destroyed", "never retrieved", "never awaited", "Unclosed", "Warning")
+
+
+def watching(url: str) -> dict[str, object]:
+    probes = {"health": {"interval": "500ms", "timeout": "400ms"}}
+    return {"targets": [{"name": "t", "url": url, "protocol": "http", "probes": probes}]}
+
+
+def assert_quiet(daemon: Daemon) -> None:
+    assert not [word for word in TROUBLE if word in daemon.process.stderr], daemon.process.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_it_has_begun(tmp_path: Path, number: signal.Signals, fake: Fake) -> None:
+    """At whatever moment of the start it comes, it ends."""
+    for wait in (0.0, 0.1, 0.3, 0.6):
+        with Daemon(tmp_path, watching(fake.url), ready=False, name=f"at-{wait}") as daemon:
+            time.sleep(wait)
+            daemon.process.signal(number)
+            daemon.process.wait(20)
+            if number is signal.SIGTERM:
+                assert_quiet(daemon)
+
+
+def test_restarts_on_one_port(tmp_path: Path, fake: Fake, size: Size, figure: Figure) -> None:
+    """By turns killed and asked to end; nothing of the one before is in the way."""
+    port = free_port()
+    times, before = [], _used()
+    for number in range(size(4, 50)):
+        began = time.perf_counter()
+        with Daemon(tmp_path, watching(fake.url), port=port) as daemon:
+            times.append(time.perf_counter() - began)
+            if number % 2:
+                assert daemon.terminate() == 0
+            else:
+                daemon.process.signal(signal.SIGKILL)
+                daemon.process.wait(10)
+            assert_quiet(daemon)
+    times.sort()
+    median, slowest = times[len(times) // 2], times[-1]
+    figure(
+        f"{len(times)} restarts on one port: ready after {median:.2f} s (median), {slowest:.2f} s (the slowest), "
+        f"{(_used() - before) / len(times):.2f} s of CPU each"
+    )
+
+
+class End(NamedTuple):
+    """How a start ended; seconds by the clock and of the CPU."""
+
+    code: int
+    told: str
+    took: float
+    used: float
+
+
+def start(path: Path) -> End:
+    """`model-exporter run` with this config, until it ends by itself."""
+    arguments = ["run", "--listen", f"127.0.0.1:{free_port()}", "--config", str(path)]
+    before, began = _used(), time.perf_counter()
+    done = subprocess.run([*command(), *arguments], capture_output=True, text=True, timeout=120, check=False)
+    return End(done.returncode, done.stderr, time.perf_counter() - began, _used() - before)
+
+
+def _used() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@pytest.fixture
+def good_start(tmp_path: Path, fake: Fake) -> Callable[[object], float]:
+    """Seconds of CPU from the start with a good config until it is ready and has ended again."""
+
+    def used(config: object) -> float:
+        before = _used()
+        with Daemon(tmp_path, config, name="good", ready=False) as daemon:
+            daemon.wait_ready(within=120)
+            assert daemon.terminate() == 0
+        return _used() - before
+
+    return used
+
+
+def test_every_wrong_config_ends_the_start(
+    tmp_path: Path, fake: Fake, good_start: Callable[[object], float], size: Size, figure: Figure
+) -> None:
+    """With code 2, the place, and no sooner could it have been ready."""
+    wrong_configs.write_files(tmp_path / "files")
+    wrong_configs.write_all(tmp_path)
+    good = good_start(watching(fake.url))
+    names = sorted(path.name for path in wrong_configs.BAD.glob("*.yaml"))[:: size(24, 1)]
+    ends = {name: start(tmp_path / name) for name in names}
+    for name, end in ends.items():
+        assert end.code == 2, (name, end)
+        assert f"{tmp_path / name}:" in end.told, (name, end)
+        assert "Traceback" not in end.told
+        assert "s3cr3t" not in end.told
+        assert end.used < 1.5 * good, (name, end)
+    slowest = max(ends, key=lambda name: ends[name].took)
+    figure(
+        f"{len(ends)} wrong configs: each ended the start with code 2, the slowest ({slowest}) after "
+        f"{ends[slowest].took:.2f} s; {max(end.used for end in ends.values()):.2f} s of CPU at most "
+        f"(a good start: {good:.2f})"
+    )
+
+
+def test_a_large_wrong_config_ends_the_start(
+    tmp_path: Path, good_start: Callable[[object], float], size: Size, figure: Figure
+) -> None:
+    """A megabyte whose last line is wrong. Lines are looked for in a second reading, which costs as much again."""
+    line = "  - {{name: t{}, url: 'http://127.0.0.1:9/{}', protocol: http, labels: {{team: risk}}}}\n"
+    text = "targets:\n" + "".join(line.format(number, number) for number in range(size(1_000, 11_000)))
+    good = good_start(text)
+    path = tmp_path / "wrong.yml"
+    path.write_text(text + "  - {name: last, url: 'http://127.0.0.1:9/', intervall: 5s}\n")
+    end = start(path)
+    assert end.code == 2
+    assert f"{path}:{text.count(chr(10)) + 1}:" in end.told
+    assert end.used < 3 * good
+    figure(
+        f"a wrong config of {len(text) / 1e6:.1f} MB: ended after {end.took:.2f} s, {end.used:.2f} s of CPU "
+        f"(a good start: {good:.2f})"
+    )
