@@ -51,13 +51,15 @@ class Turns:
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         left, waiting = TURN, self._waiting
-        while waiting and left > 0:
-            cost, go_on = waiting.popleft()
-            left -= cost
-            go_on()
-        self._going = bool(waiting)
-        if waiting:
-            loop.call_soon(self._turn, loop)
+        try:
+            while waiting and left > 0:
+                cost, go_on = waiting.popleft()
+                left -= cost
+                go_on()
+        finally:  # whoever cannot go on must not hold up the others; the loop tells of it
+            self._going = bool(waiting)
+            if waiting:
+                loop.call_soon(self._turn, loop)
 
 
 #: One for all: it is the loop that is shared.

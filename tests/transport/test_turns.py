@@ -51,6 +51,17 @@ async def test_who_gave_up_is_passed_over() -> None:
     assert [task.cancelled() for task in waiting] == [False, True, False]
 
 
+async def test_who_fails_holds_up_nobody() -> None:
+    turns, told, gone = Turns(), [], []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    turns.after(TURN, lambda: 1 / 0)
+    turns.after(TURN, lambda: gone.append(True))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert gone
+    assert [type(error) for error in told] == [ZeroDivisionError]
+
+
 def test_a_loop_that_ended_leaves_nothing_behind() -> None:
     turns = Turns()
 
