@@ -25,7 +25,7 @@ HUGE = 1 << 20
 #: Bodies above this many bytes wait for their turn on the loop, for which a byte counts as so many seconds.
 SMALL, SECONDS_PER_BYTE = 8 * 1024, 1e-7
 #: Bytes of memory that what is in a body may take, beside the body.
-MEMORY = 24_000_000
+MEMORY = 48_000_000
 #: What a character that is no part of a text stands for, in bytes: a number in its list, a list, an object, an entry of
 #: an object, and half of a text.
 _WEIGHTS = {b",": 40, b"[": 80, b"{": 240, b":": 60, b'"': 32}
