@@ -22,6 +22,12 @@ from tests.support.ports import free_port
 #: What `--only` chooses from, in the order of the table.
 PARTS = ("cpu", "schedule", "scrape", "latency", "size")
 
+#: Rows of latency, by whose stamps it has.
+LATENCY = {
+    "loop": "latency error at 1,000 in flight, scraped",
+    "kernel": "the same with `timestamps: kernel`",
+}
+
 Tell = Callable[[str], None]
 
 
@@ -68,8 +74,9 @@ def measured(
         for size in scraping.SIZES:
             yield from part(scraping.scraped(*size), partial(scraping.rows, *size), tell, scraping.promised(*size))
     if "latency" in wanted:
-        what = "latency error at 1,000 in flight, scraped"
-        yield from part(what, partial(latency, what, folder), tell, (ERROR_P50, ERROR_P99))
+        for timestamps in ("loop", "kernel"):
+            what = LATENCY[timestamps]
+            yield from part(what, partial(latency, what, folder, timestamps), tell, (ERROR_P50, ERROR_P99))
     if "size" in wanted:
         sizes = Sizes(folder, program)
         for sort in SORTS:
@@ -104,12 +111,13 @@ def cpu_rows(
             )
 
 
-def latency(what: str, folder: Path) -> Iterable[Row]:
+def latency(what: str, folder: Path, timestamps: str) -> Iterable[Row]:
     """Reported less true time to the first byte, while 1,000 wait for answers and 10,000 targets are scraped."""
     found = truth.measure(
-        folder, targets=10_000, interval=20.0, seconds=20.0, rest="6000", scrape_every=2.0, pinned=True
-    )
-    errors, null = truth.part(found.ours, "first_byte"), truth.part(found.null, "first_byte")
+        folder, targets=10_000, interval=20.0, seconds=20.0, rest="6000", scrape_every=2.0, pinned=True,
+        timestamps=timestamps,
+    )  # fmt: skip
+    errors, null = truth.part(found.ours or found.kernel, "first_byte"), truth.part(found.null, "first_byte")
     p50, p99 = (truth.quantile(errors, q) * 1e3 for q in (0.5, 0.99))
     figure = f"p50 {p50:.2f}, p99 {p99:.2f} ms, {found.in_flight:,} in flight"
     if null:

@@ -64,13 +64,16 @@ class Running(NamedTuple):
 
 
 class Load(NamedTuple):
-    """What a peer is asked to do: each of `probes` asks each address every `interval` seconds, once or for a stream."""
+    """What a peer is asked to do: each of `probes` asks each address every `interval` seconds, once or for a stream.
+    `buckets` are the bounds of duration histograms, in seconds; () stands for the usual ones.
+    """
 
     urls: list[str]
     interval: float = INTERVAL
     keep_alive: bool = False
     stream: bool = False
     probes: int = 1
+    buckets: tuple[float, ...] = ()
 
     @property
     def rate(self) -> float:
@@ -91,7 +94,9 @@ def config_of(load: Load) -> dict[str, object]:
     target = {"module": "asked", "connection": "keep_alive" if load.keep_alive else "fresh"}
     if load.urls[0].startswith("https:"):
         target["tls"] = {"insecure_skip_verify": True}  # type: ignore[assignment]
+    buckets = {"metrics": {"buckets": {"duration": list(load.buckets)}}} if load.buckets else {}
     return {
+        **buckets,
         "modules": {"asked": {"protocol": "http", "probes": probes}},
         "targets": [{"name": f"t{i}", "url": url, **target} for i, url in enumerate(load.urls)],
     }

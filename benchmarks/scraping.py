@@ -31,7 +31,7 @@ from tests.metrics.oracle import Oracle
 from tests.metrics.world import PHASES, World, job
 
 #: Sizes, in targets and probes of each.
-SIZES = ((1, 1), (100, 1), (1000, 1), (10_000, 1), (1, 5), (100, 5), (1000, 5), (10_000, 5))
+SIZES = ((1, 1), (100, 1), (1000, 1), (10_000, 1), (1, 5), (100, 5), (1000, 5), (2000, 5), (10_000, 5))
 
 
 class Written(NamedTuple):

@@ -22,12 +22,15 @@ MIB = 2**20
 
 
 class Sort(NamedTuple):
-    """What is started: so many targets, each with so many health probes."""
+    """What is started: so many targets, each with so many health probes. `buckets` are the bounds of their histograms,
+    in seconds; () stands for the usual ones.
+    """
 
     targets: int
     probes: int = 1
     fast: bool = True
     keep_alive: bool = False
+    buckets: tuple[float, ...] = ()
 
     @property
     def interval(self) -> float:
@@ -38,7 +41,9 @@ class Sort(NamedTuple):
         targets = "1 target" if self.targets == 1 else f"{self.targets:,} targets"
         probes = "" if self.probes == 1 else f" of {self.probes} probes"
         how = "[fast]" if self.fast else "base install"
-        return f"{targets}{probes} every {self.interval:g} s, {how}{', keep-alive' if self.keep_alive else ''}"
+        kept = ", keep-alive" if self.keep_alive else ""
+        buckets = f", {len(self.buckets)} buckets" if self.buckets else ""
+        return f"{targets}{probes} every {self.interval:g} s, {how}{kept}{buckets}"
 
 
 class Size(NamedTuple):
@@ -63,9 +68,11 @@ class Promise(NamedTuple):
 
 
 BASE, WHOLE, KEPT = Sort(1, fast=False), Sort(MANY), Sort(MANY, keep_alive=True)
+#: Memory is promised for targets of 40 series; with the usual buckets they have 51.
+FEW = Sort(MANY, buckets=(0.1, 1.0))
 #: In the order of the table; one target before more of its kind.
 SORTS = (
-    BASE, Sort(1), Sort(100), Sort(1000), WHOLE, KEPT, Sort(1, 5), Sort(100, 5), Sort(1000, 5), Sort(MANY, 5),
+    BASE, Sort(1), Sort(100), Sort(1000), WHOLE, FEW, KEPT, Sort(1, 5), Sort(100, 5), Sort(1000, 5), Sort(MANY, 5),
 )  # fmt: skip
 PROMISES: Mapping[Sort, tuple[Promise, ...]] = {
     BASE: (
@@ -77,6 +84,7 @@ PROMISES: Mapping[Sort, tuple[Promise, ...]] = {
         Promise("first probe after exec, 10,000 targets", FIRST_OF_MANY, lambda size: size.first),
         Promise("10,000 healthy targets all day", IDLE, lambda size: size.core * 100),
     ),
+    FEW: (Promise("memory of each further target, 2 buckets", FURTHER, lambda size: size.further / KIB),),
     KEPT: (Promise("10,000 healthy targets all day, keep-alive", IDLE, lambda size: size.core * 100),),
 }
 
@@ -85,7 +93,7 @@ def measure(folder: Path, program: Path, sort: Sort) -> Size:
     """Start the exporter, wait until every probe ran, scrape it, and account for some time."""
     with Farm(program, free_port(), THEIRS, sort.targets) as farm:
         farm.reset(sort.interval)
-        load = Load(farm.urls, sort.interval, sort.keep_alive, probes=sort.probes)
+        load = Load(farm.urls, sort.interval, sort.keep_alive, probes=sort.probes, buckets=sort.buckets)
         with peers.exporter(folder, load, fast=sort.fast) as running:
             while farm.report().requests < sort.targets * sort.probes:
                 time.sleep(0.2)
@@ -94,7 +102,7 @@ def measure(folder: Path, program: Path, sort: Sort) -> Size:
             if running.scrape:
                 running.scrape()
             meter, began = Meter(running.pid, OURS), time.perf_counter()
-            time.sleep(sort.interval if sort in (WHOLE, KEPT) else SHORT)
+            time.sleep(sort.interval if sort in (WHOLE, FEW, KEPT) else SHORT)
             cpu, waited = meter.read()
             core = cpu / (time.perf_counter() - began)
             resident = memory(running.pid)[0]
@@ -118,7 +126,7 @@ class Sizes:
             yield unheld(str(sort), reason)
             yield from (unheld(promise.what, reason, promise.target) for promise in promises)
             return
-        one = self._found.get(sort._replace(targets=1, keep_alive=False))
+        one = self._found.get(Sort(1, sort.probes, sort.fast))
         if one is not None:
             size = size._replace(further=(size.resident - one.resident) / (sort.targets - 1))
         self._found[sort] = size
@@ -131,4 +139,7 @@ class Sizes:
             if math.isnan(value):
                 yield unheld(what, "there is no single target to reckon from", target, met=ABSENT)
             else:
-                yield held(what, target.form.format(value), (value, target), waited=size.waited)
+                figure = target.form.format(value)
+                if target is FURTHER:
+                    figure += f" of {size.series:.3g} series"
+                yield held(what, figure, (value, target), waited=size.waited)

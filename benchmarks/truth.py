@@ -1,4 +1,4 @@
-"""How wrong reported times are: python -m benchmarks.truth [--targets N] [--interval S] [--seconds S].
+"""How wrong reported times are: python -m benchmarks.truth [--targets N] [--interval S] [--timestamps both].
 
 A server notes when it was asked and when it sent its first and its last byte. What the exporter reports for the same
 request, found by its trace id, is held against that, while `/metrics` is being scraped. The part of the error that is
@@ -38,6 +38,10 @@ _IN_FLIGHT = re.compile(rb"^model_exporter_probes_in_flight (\S+)", re.MULTILINE
 PARTS = ("first_byte", "transfer", "duration", "ttft")
 
 
+#: Whose stamps targets are measured by: all by the loop's, all by the kernel's, or every other row of the mix by each.
+TIMESTAMPS = ("loop", "kernel", "both")
+
+
 class Error(NamedTuple):
     """Reported less true, in seconds, of one run. None where the part does not exist."""
 
@@ -51,9 +55,12 @@ class Error(NamedTuple):
 
 @dataclass
 class Round:
-    """What one round found. `records` are the exporter's, by trace id; `scrape` is the last one, taken meanwhile."""
+    """What one round found: `ours` by the loop's stamps, `kernel` by the kernel's where they were asked for. `records`
+    are the exporter's, by trace id; `scrape` is the last one, taken meanwhile.
+    """
 
     ours: list[Error] = field(default_factory=list)
+    kernel: list[Error] = field(default_factory=list)
     null: list[Error] = field(default_factory=list)
     records: list[dict[str, Any]] = field(default_factory=list)
     scrape: Scrape = field(default_factory=lambda: Scrape(""))
@@ -117,26 +124,33 @@ def error_of(record: dict[str, Any], asked: list[list[Any]]) -> Error | None:
     )
 
 
-def config(port: int, targets: int, interval: float, rest: str, records: Path) -> dict[str, Any]:
-    """`targets` targets of all classes, each asked every `interval` seconds, and a sink for what was measured."""
+def config(
+    port: int, targets: int, interval: float, rest: str, records: Path, timestamps: str = "loop"
+) -> dict[str, Any]:
+    """`targets` targets of all classes, each asked every `interval` seconds, and a sink for what was measured. Names
+    of those that are to have the kernel's stamps begin with a k.
+    """
     every = {"interval": f"{round(interval * 1000)}ms", "timeout": "15s"}
     modules = {
         "plain": {"protocol": "http", "probes": {"health": every}},
         "stream": {"protocol": "openai", "server": "generic", "probes": {"stream": every}},
     }
     mix = [*CLASSES, *3 * [rest]]
+    kernel = {"loop": (False,), "kernel": (True,), "both": (False, True)}[timestamps]
     return {
         "limits": {"concurrency": 4000, "per_host": 4000},
         "modules": modules,
         "targets": [
             {
-                "name": f"t{number}",
+                "name": f"{'k' if stamped else 't'}{number}",
                 "url": f"http://127.0.0.1:{port}/{what.removeprefix('s')}/x",
                 "module": "stream" if what.startswith("s") else "plain",
                 "model": "m",
+                **({"timestamps": "kernel"} if stamped else {}),
             }
             for number in range(targets)
             for what in [mix[number % len(mix)]]
+            for stamped in [kernel[number // len(mix) % len(kernel)]]
         ],
         "sinks": [{"jsonl": {"path": str(records), "rotate": "1GB"}}],
     }
@@ -170,6 +184,7 @@ def measure(
     null_rate: float = 30.0,
     command: Sequence[str] = (),
     pinned: bool = False,
+    timestamps: str = "loop",
 ) -> Round:
     """Let the exporter run in, measure it for `seconds` while it is scraped, and hold both sides against each other.
     Three targets of ten do `rest`; the null engine goes through the classes `beside`.
@@ -182,7 +197,7 @@ def measure(
     with ExitStack() as stack:
         server = stack.enter_context(Server(folder, theirs))
         path = folder / "truth.yml"
-        path.write_text(json.dumps(config(server.port, targets, interval, rest, records)))
+        path.write_text(json.dumps(config(server.port, targets, interval, rest, records, timestamps)))
         arguments = ["run", "--config", str(path), "--listen", f"127.0.0.1:{port}", "--log-level", "warning"]
         exporter = stack.enter_context(Process("exporter", [*ours, *(command or installed()), *arguments], folder))
         until("the exporter", lambda: exporter.returncode or answers(f"{url}/-/ready"), within=60, log=exporter.tail)
@@ -205,9 +220,11 @@ def measure(
         exporter.kill()
         found.records = [json.loads(line) for line in records.read_text().splitlines() if line.endswith("}")]
         found.records = [record for record in found.records if record["type"] == "result"]
-        inside = (record for record in found.records if began < record["at"] < until_then)
-        found.ours = _errors((record for record in inside if record["status"] == "healthy"), truth)
-    assert found.ours, exporter.tail()
+        inside = [record for record in found.records if began < record["at"] < until_then]
+        healthy = [record for record in inside if record["status"] == "healthy"]
+        found.ours = _errors((record for record in healthy if record["target"].startswith("t")), truth)
+        found.kernel = _errors((record for record in healthy if record["target"].startswith("k")), truth)
+    assert found.ours or found.kernel, exporter.tail()
     return found
 
 
@@ -244,24 +261,34 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 def report(found: Round) -> None:
     """The table, in milliseconds."""
-    marked = sum(error.suspect for error in found.ours)
+    runs = [*found.ours, *found.kernel]
+    marked = sum(error.suspect for error in runs)
     print(
-        f"{len(found.ours)} runs ({marked} marked as suspect), at most {found.in_flight} in flight, {found.scrapes} "
+        f"{len(runs)} runs ({marked} marked as suspect), at most {found.in_flight} in flight, {found.scrapes} "
         f"scrapes meanwhile; {len(found.null)} of the null engine; waited for its core {found.waited:.1%}; "
-        f"{found.cpu / len(found.ours) * 1e6:.0f} us of CPU per run, scrapes included"
+        f"{found.cpu / len(runs) * 1e6:.0f} us of CPU per run, scrapes included"
     )
-    print("latency error, reported less true, ms        null engine             model-exporter    ratio")
+    if found.ours:
+        _table("model-exporter", found.ours, found.null)
+    if found.kernel:
+        _table("kernel's stamps", found.kernel, found.null)
+        reads = found.scrape.all("model_exporter_kernel_stamps_total")
+        print("stamps of the kernel:", ", ".join(f"{read.labels['result']} {read.value:.0f}" for read in reads))
+
+
+def _table(who: str, measured: Sequence[Error], engine: Sequence[Error]) -> None:
+    print(f"latency error, reported less true, ms        null engine             {who:15}   ratio")
     print("                          class       n     p50    p99    max      p50    p99    max  p50    p99")
     for name in PARTS:
-        for what in (None, *dict.fromkeys(error.what for error in sorted(found.ours, key=_delay))):
-            ours, null = part(found.ours, name, what), part(found.null, name, what)
+        for what in (None, *dict.fromkeys(error.what for error in sorted(measured, key=_delay))):
+            ours, null = part(measured, name, what), part(engine, name, what)
             if not ours:
                 continue
             figures = [quantile(v, q) * 1e3 if v else float("nan") for v in (null, ours) for q in (0.5, 0.99, 1.0)]
             ratios = [figures[3 + i] / figures[i] if null and figures[i] > 0 else float("nan") for i in (0, 1)]
             row = f"{name if what is None else '':18} {what or 'all':>12} {len(ours):7}"
             print(row, "{:7.2f}{:7.2f}{:7.2f}  {:7.2f}{:7.2f}{:7.2f} {:5.1f} {:5.1f}".format(*figures, *ratios))
-    sure = [abs(error.first_byte) for error in found.ours if not error.suspect]
+    sure = [abs(error.first_byte) for error in measured if not error.suspect]
     print(f"first_byte of runs that are not marked: {max(sure, default=0) * 1e3:.2f} ms off at worst")
 
 
@@ -273,9 +300,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--scrape-every", type=float, default=2.0)
+    parser.add_argument("--timestamps", choices=TIMESTAMPS, default="loop", help="whose stamps targets have")
     parser.add_argument("--command", nargs="*", default=[], help="another exporter than the installed one")
     options = parser.parse_args()
-    medians = []
+    medians: dict[str, list[float]] = {}
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory() as folder:
             found = measure(
@@ -287,10 +315,15 @@ def main() -> None:
                 scrape_every=options.scrape_every,
                 command=options.command,
                 pinned=True,
+                timestamps=options.timestamps,
             )
         report(found)
-        medians.append(quantile(part(found.ours, "first_byte"), 0.5))
-    print(f"latency error at {found.in_flight} in flight: p50 {statistics.median(medians) * 1e3:.2f} ms")
+        for whose, errors in (("loop", found.ours), ("kernel", found.kernel)):
+            if errors:
+                medians.setdefault(whose, []).append(quantile(part(errors, "first_byte"), 0.5))
+    for whose, found_medians in medians.items():
+        middle = statistics.median(found_medians) * 1e3
+        print(f"latency error at {found.in_flight} in flight, stamps of the {whose}: p50 {middle:.2f} ms")
 
 
 if __name__ == "__main__":

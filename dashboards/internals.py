@@ -126,7 +126,8 @@ def _schedule(board: Board) -> None:
     )
     board.graph(
         "Missed and suspect",
-        "Planned runs dropped because the exporter was late, and runs measured while its loop lagged.",
+        "Planned runs dropped because the exporter was late, runs measured while its loop lagged, and reads of targets "
+        "with timestamps: kernel that had to do with the loop's.",
         Q(
             "60 * sum by (instance) (rate(model_exporter_missed_slots_total{*}[$__rate_interval]))",
             "{{instance}}: missed",
@@ -134,6 +135,10 @@ def _schedule(board: Board) -> None:
         Q(
             "60 * sum by (instance) (rate(model_exporter_suspect_measurements_total{*}[$__rate_interval]))",
             "{{instance}}: suspect",
+        ),
+        Q(
+            '60 * sum by (instance) (rate(model_exporter_kernel_stamps_total{*, result!="used"}[$__rate_interval]))',
+            "{{instance}}: not the kernel's stamp",
         ),
         unit="cpm",
         width=8,

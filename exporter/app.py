@@ -1,7 +1,6 @@
 """The one file that knows every room: it builds, joins, runs, reloads and supervises."""
 
 import asyncio
-import gc
 import logging
 import time
 from collections.abc import AsyncIterable, Callable, Sequence
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from exporter import USER_AGENT, log
+from exporter import USER_AGENT, garbage, log
 from exporter.capacity import capacity
 from exporter.config import build, loader
 from exporter.config.asked import Asked
@@ -56,9 +55,16 @@ _SETTLE = 0.05
 
 
 class Daemon:
-    """The exporter, running: `start`, then `stop`. Everything it needs is built from `options`."""
+    """The exporter, running: `start`, then `stop`. Everything it needs is built from `options`, and from the config of
+    `loaded` where that was loaded before.
+    """
 
-    def __init__(self, options: Options, on_result: Callable[[Result], None] | None = None) -> None:
+    def __init__(
+        self,
+        options: Options,
+        on_result: Callable[[Result], None] | None = None,
+        loaded: list[loader.Loaded] | None = None,
+    ) -> None:
         self.options = options
         self._on_result = on_result
         #: The jobs in force.
@@ -66,10 +72,11 @@ class Daemon:
         #: What stands for targets nobody knows yet: names that were not looked up, catalogues that were not read.
         self.unread: list[Target] = []
         self.addresses: list[tuple[str, int]] = []
-        self._built = self._load()
+        self._built = self._load(loaded)
         self._asked = Asked(self._built.file)
         self.ledger = Ledger(self._built.bounds)
         self.transport = Transport(user_agent=USER_AGENT)
+        self.ledger.own.stamps = self.transport.stamps
         self._evaluations: Evaluations | None = None
         self.engine = Engine(
             ledger=self.ledger,
@@ -186,16 +193,15 @@ class Daemon:
 
     # --- config -------------------------------------------------------------------------------------------------
 
-    def _load(self) -> build.Built:
-        """Before the loop matters: read at once, without the collector walking a tree that is soon dropped."""
-        gc.disable()
-        try:
-            paths = self.options.config
-            loaded = loader.load(paths) if paths else loader.load_values({"targets": []}, name="--target")
+    def _load(self, beforehand: list[loader.Loaded] | None) -> build.Built:
+        """Before the loop matters: at once, without the collector walking a tree that is soon dropped."""
+        with garbage.never():
+            # Taken out of the list: nobody else is to keep every target's settings.
+            (loaded,) = beforehand or loader.beforehand(self.options.config)
+            if beforehand:
+                beforehand.clear()
             _warn(loaded)
             return build.build(asking_versions(loaded.file) if self.options.versions else loaded.file)
-        finally:
-            gc.enable()
 
     async def reload(self) -> list[str]:
         """Load the files again and apply them; on problems, which are returned, everything stays as it was."""

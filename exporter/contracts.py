@@ -100,6 +100,19 @@ class Reply:
     ended: float
 
 
+class Bound(Protocol):
+    """Cancels the task of an attempt at its `deadline` while a request goes by it."""
+
+    deadline: float
+    followed: bool  #: a request goes by it
+
+    def off(self) -> None:
+        """The request is over."""
+
+    def rang(self) -> bool:
+        """Whether the cancellation just met is this one alone; then it is taken back. Ask once."""
+
+
 class Exchange(Protocol):
     """One attempt's conversation with a target: one absolute deadline from DNS to the parsed body.
 
@@ -109,6 +122,8 @@ class Exchange(Protocol):
     """
 
     deadline: float  #: monotonic stamp, seconds
+    #: What ends the attempt at that deadline; without one each request has to.
+    bound: Bound | None
     memory: MutableMapping[str, Any]  #: what protocols remember of this target between runs; dies with the target
     #: Hears every token event of a stream at once; None when nobody listens. Must not block.
     on_token: Callable[[TokenEvent], None] | None

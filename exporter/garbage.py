@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 #: What part of the jobs may have been replaced, and how many however few there are, before all is looked at again.
 PART, FEW = 0.1, 100
+#: New objects before those are looked at; how often before those that were left, too; how often that before all.
+STEPS = (700, 2, 1000)
 
 
 @contextmanager
@@ -21,6 +23,26 @@ def rarely() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*usual)
+
+
+@contextmanager
+def never() -> Iterator[None]:
+    """Look for no garbage while a large tree is made, of which all is needed or all is dropped soon."""
+    usual = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if usual:
+            gc.enable()
+
+
+def in_small_steps() -> None:
+    """From now on look through what is young in steps of a millisecond, and through all of it hardly ever: of thousands
+    of runs a second nothing is left that only a collection would end, and while targets gather their first records all
+    would be looked at every few seconds, for an eighth of a second with 6,000 of them.
+    """
+    gc.set_threshold(*STEPS)
 
 
 class Kept:

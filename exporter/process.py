@@ -10,19 +10,24 @@ from collections.abc import Callable
 from exporter import __version__, log
 from exporter.app import Daemon
 from exporter.capacity import raise_files
+from exporter.config.loader import Loaded
 from exporter.options import Options
 
 logger = logging.getLogger("exporter")
 
 
-async def run(options: Options, started: Callable[[Daemon], None] | None = None) -> int:
+async def run(
+    options: Options, loaded: list[Loaded] | None = None, started: Callable[[Daemon], None] | None = None
+) -> int:
     """The daemon, until SIGTERM or SIGINT. Returns the exit code; raises ConfigError and CannotListen.
+
+    `loaded` holds the config where it was loaded before.
 
     A second signal ends the process without waiting for runs in flight.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    daemon = Daemon(options)
+    daemon = Daemon(options, loaded=loaded)
 
     def asked_to_stop() -> None:
         if stop.is_set():
@@ -47,7 +52,9 @@ async def run(options: Options, started: Callable[[Daemon], None] | None = None)
     return 0
 
 
-def run_blocking(options: Options, started: Callable[[Daemon], None] | None = None) -> int:
+def run_blocking(
+    options: Options, loaded: list[Loaded] | None = None, started: Callable[[Daemon], None] | None = None
+) -> int:
     """`run` on uvloop where it is installed (the extra `fast`), else on asyncio's own loop."""
     _occupy_standard_streams()
     raise_files()
@@ -55,7 +62,7 @@ def run_blocking(options: Options, started: Callable[[Daemon], None] | None = No
     with contextlib.suppress(ImportError):
         from uvloop import new_event_loop as factory
     with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(run(options, started))
+        return runner.run(run(options, loaded, started))
 
 
 def _occupy_standard_streams() -> None:

@@ -1,11 +1,12 @@
 import gc
 import weakref
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from exporter.garbage import Kept, rarely
+from exporter.garbage import Kept, in_small_steps, never, rarely
 
 
 class Ring:
@@ -18,9 +19,23 @@ class Ring:
 @pytest.fixture(autouse=True)
 def collecting_by_hand() -> Iterator[None]:
     gc.disable()
+    usual = gc.get_threshold()
     yield
+    gc.set_threshold(*usual)
     gc.unfreeze()
     gc.enable()
+
+
+def test_never_ends_as_it_began() -> None:
+    for usual in (False, True):
+        if usual:
+            gc.enable()
+        with never():
+            with never():
+                pass
+            assert not gc.isenabled()
+        assert gc.isenabled() is usual
+    gc.disable()
 
 
 def test_what_is_garbage_already_is_not_kept() -> None:
@@ -59,3 +74,29 @@ def test_it_is_looked_for_as_often_as_before_once_all_is_loaded() -> None:
     with rarely():
         assert gc.get_threshold() > usual
     assert gc.get_threshold() == usual
+
+
+def test_while_records_gather_all_is_hardly_ever_looked_at() -> None:
+    in_small_steps()
+    looks: Counter[int] = Counter()
+
+    def look(phase: str, info: dict[str, int]) -> None:
+        looks[info["generation"]] += phase == "start"
+
+    gc.collect()
+    gc.callbacks.append(look)
+    gc.enable()
+    records = [[number] for number in range(300_000)]
+    gc.callbacks.remove(look)
+    assert len(records) == 300_000
+    assert looks[0] + looks[1] > 300
+    assert looks[2] == 0
+
+
+def test_what_refers_to_itself_and_is_young_goes_all_the_same() -> None:
+    in_small_steps()
+    seen = weakref.ref(Ring())
+    gc.enable()
+    for _ in range(10_000):
+        Ring()
+    assert seen() is None

@@ -34,13 +34,20 @@ async def beats(of: Pulse, more: int = 3) -> None:
 async def test_a_block_is_told_with_the_place_and_then_forgotten(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    beating = Pulse()
-    beating.start()
-    try:
+    for _ in range(5):
+        beating = Pulse()
+        beating.start()
         await beats(beating)
         assert beating.ailments() == []
+        stood = time.monotonic()
         with caplog.at_level(logging.ERROR):
             stand_still(1.0)
+        if time.monotonic() - stood < 1.5:
+            break
+        beating.stop()  # this machine stood still for longer
+        caplog.clear()
+    try:
+        with caplog.at_level(logging.ERROR):
             while_stuck = [record.getMessage() for record in caplog.records]
             await beats(beating)
         assert while_stuck == ["event loop stands still"], "said only afterwards"
@@ -76,10 +83,10 @@ async def test_code_that_lets_nobody_else_work_is_told(caplog: pytest.LogCapture
     beating.start()
     try:
         await beats(beating, 0)
-        now[0], cpu[0] = now[0] + 2.0, cpu[0] + 2.0
-        stand_still(0.2)
         async with asyncio.timeout(20):
-            while not beating.ailments():
+            while not beating.ailments():  # the thread has to look in between, for which a busy machine may be too slow
+                now[0], cpu[0] = now[0] + 2.0, cpu[0] + 2.0
+                stand_still(0.2)
                 await asyncio.sleep(0.01)
         assert beating.ailments()[0].startswith("the event loop stood still for 2.0 s")
     finally:

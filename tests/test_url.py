@@ -1,11 +1,13 @@
 """Urls taken apart."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
-from exporter.url import Address, parse
+from exporter.url import _USUAL, Address, _parse, parse
 
 
 @pytest.mark.parametrize(
@@ -31,14 +33,34 @@ def test_a_query_is_not_shown() -> None:
 
 @pytest.mark.parametrize(
     "url", ["", "://", "http:h", "http:///x", "http://h\\@x", "http://ok@evil/", "http://a b", "http://-h", "http://h:٣",
-            "http://h:", "http://[1]", "http://münchen", "javascript:alert(1)", "http://h/\x7f", "unix:///", "http://.h"],
+            "http://h:", "http://[1]", "http://münchen", "javascript:alert(1)", "http://h/\x7f", "unix:///", "http://.h",
+            f"http://{64 * 'a'}", f"http://h/{2048 * 'a'}", "http://h:0", "http://h:99999"],
 )  # fmt: skip
 def test_refused(url: str) -> None:
     with pytest.raises(PydanticCustomError):
         parse(url)
 
 
-def tried(url: str) -> tuple[Address | None, str]:
+LABEL = st.from_regex(r"[a-z0-9](?:[a-z0-9-]{0,70}[a-z0-9])?", fullmatch=True)
+USUAL = st.builds(
+    lambda scheme, labels, port, parts, end: f"{scheme}://{'.'.join(labels)}{port}{''.join(parts)}{end}",
+    st.sampled_from(("http", "https")), st.lists(LABEL, min_size=1, max_size=5),
+    st.one_of(st.just(""), st.integers(0, 70_000).map(":{}".format)),
+    st.lists(st.from_regex(r"/[A-Za-z0-9._~-]{0,5}", fullmatch=True), max_size=4), st.sampled_from(("", "/", "//")),
+)  # fmt: skip
+
+
+@given(USUAL)
+def test_usual_urls_are_taken_apart_as_all_others_are(url: str) -> None:
+    assert tried(url, parse) == tried(url, _parse)
+
+
+def test_most_urls_are_usual() -> None:
+    for url in ("http://10.0.0.7:8000", "https://fraud.models.svc.cluster.local/v2/a-b", "http://127.0.0.1:9000/x/"):
+        assert _USUAL.fullmatch(url)
+
+
+def tried(url: str, parse: Callable[[str], Address] = parse) -> tuple[Address | None, str]:
     try:
         return parse(url), ""
     except PydanticCustomError as error:

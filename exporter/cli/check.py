@@ -38,9 +38,6 @@ def command(files: tuple[Path, ...], cost: bool, web_config: Path | None) -> Non
     them: as one config. No server is asked anything; golden sets in files are read. Warnings do not make a config
     wrong; one tells of a budget that has no room for a single run.
     """
-    from exporter.cli.spending import show
-    from exporter.config.spending import spending
-
     if not files and web_config is None:
         raise click.MissingParameter(param_type="argument", param_hint="'FILE...'")
     read, warnings = _read(files, web_config)
@@ -53,6 +50,9 @@ def command(files: tuple[Path, ...], cost: bool, web_config: Path | None) -> Non
         click.echo(f"not good: {count(len(rows), 'problem')}", err=True)
         sys.exit(2)
     if cost:
+        from exporter.cli.spending import show
+        from exporter.config.spending import spending
+
         show(spending(built), sheet())
     targets = len({job.target.name for job in built.jobs})
     summary = f"good: {count(targets, 'target')}, {count(len(built.jobs), 'probe')}"
@@ -67,19 +67,24 @@ def command(files: tuple[Path, ...], cost: bool, web_config: Path | None) -> Non
 
 def _read(files: tuple[Path, ...], web_config: Path | None) -> tuple["tuple[Loaded, Built] | None", list["Problem"]]:
     """What was read of the config, if there is one, and the warnings, which are printed. Ends here on problems."""
-    from exporter.config import build, loader, web_file
+    from exporter.config import loader
+    from exporter.config.problems import MOST
 
     problems: list[loader.Problem] = []
     warnings: list[loader.Problem] = []
     read = None
     try:
         if web_config is not None:
+            from exporter.config import web_file
+
             warnings += web_file.load(web_config).warnings
     except loader.ConfigError as error:
         problems += error.problems
     try:
         if files:
-            loaded = loader.load(files)
+            (loaded,) = loader.beforehand(files)
+            from exporter.config import build  # with the ledger and all that a good config needs
+
             read = loaded, build.build(loaded.file)
             warnings += loaded.warnings
     except loader.ConfigError as error:
@@ -87,7 +92,8 @@ def _read(files: tuple[Path, ...], web_config: Path | None) -> tuple["tuple[Load
     for told in problems or warnings:
         click.echo(str(told))
     if problems:
-        click.echo(f"not good: {count(len(problems), 'problem')}", err=True)
+        found = count(len(problems), "problem") if len(problems) <= MOST else f"more than {MOST} problems"
+        click.echo(f"not good: {found}", err=True)
         sys.exit(2)
     return read, warnings
 

@@ -52,9 +52,23 @@ _KINDS = ("health", "ready", "metadata", "infer", "stream")
     metavar="N",
     help="Ask N times, one after the other, and show minimum, median and maximum.",
 )
+@options.option(
+    "--timestamps",
+    type=click.Choice(("loop", "kernel")),
+    default="loop",
+    show_default=True,
+    help="Whose stamps times are made of: with kernel, of when an answer arrived, and not of when it was read.",
+)
 @options.as_json("Print one JSON object instead of a table.")
 def command(
-    url: str, protocol: str, model: str, kinds: tuple[str, ...], stream: bool, count: int, as_json: bool
+    url: str,
+    protocol: str,
+    model: str,
+    kinds: tuple[str, ...],
+    stream: bool,
+    count: int,
+    timestamps: str,
+    as_json: bool,
 ) -> None:
     """Ask the model server at URL how it is: once, now.
 
@@ -68,7 +82,7 @@ def command(
     if stream and kinds:
         kinds = (*kinds, "stream")
     with errors.told():
-        reports = asyncio.run(_ask(url, protocol, model, tuple(dict.fromkeys(kinds)), stream, count))
+        reports = asyncio.run(_ask(url, protocol, model, tuple(dict.fromkeys(kinds)), stream, count, timestamps))
     if as_json:
         click.echo(json.dumps(probe_json.document(reports), ensure_ascii=False))
     else:
@@ -77,17 +91,20 @@ def command(
 
 
 async def _ask(
-    url: str, protocol: str, model: str, kinds: tuple[str, ...], stream: bool, count: int
+    url: str, protocol: str, model: str, kinds: tuple[str, ...], stream: bool, count: int, timestamps: str
 ) -> "list[ProbeReport]":
     from exporter import once
     from exporter.model.job import Kind
 
     wanted = tuple(Kind(kind) for kind in kinds)
+    settings = {"timestamps": timestamps}
     progress = sheet(sys.stderr)
     reports = []
     with progress.live(transient=True) as live:
         for done in range(count):
             if live is not None and count > 1:
                 live.text(f"{done} of {count}")
-            reports.append(await once.probe(url, protocol=protocol, model=model, kinds=wanted, stream=stream))
+            reports.append(
+                await once.probe(url, protocol=protocol, model=model, kinds=wanted, stream=stream, settings=settings)
+            )
     return reports

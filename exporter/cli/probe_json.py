@@ -104,6 +104,7 @@ def _run(result: Result) -> dict[str, Any]:
         "certificate_not_after": measured.certificate_not_after,
         "trace_id": result.trace_id,
         "suspect": result.suspect,
+        "stamps": str(measured.stamps),
         "answer": seen.answer,
         "stream": plain.stream(seen.stream),
         "server_seconds": {str(part): took for part, took in seen.server_seconds.items()},

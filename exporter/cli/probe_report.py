@@ -129,6 +129,8 @@ def _said(result: Result) -> list[str]:
         lines.append(f"by the server's account: {told}")
     if seen.answer:
         lines.append(f"it said: {clean(seen.answer, 160)}")
+    if result.job.target.endpoint.kernel_stamps:
+        lines.append(f"timestamps: {measured.stamps}")
     if result.suspect:
         lines.append("this machine was busy meanwhile: do not trust the figures of this run")
     return lines

@@ -115,9 +115,6 @@ def command(
             "`model-exporter init URL` writes a config, `model-exporter demo` needs neither."
         )
     log.configure(log_level, log_format)
-    with garbage.rarely():
-        _load_aiohttp()
-        from exporter import process
     from exporter.options import Options
 
     chosen = Options(
@@ -132,7 +129,15 @@ def command(
         shard=shard,
     )
     with errors.told((*config, web_config) if web_config else config):
-        sys.exit(process.run_blocking(chosen))
+        with garbage.rarely():
+            # A wrong config is told before what only a good one needs is loaded.
+            from exporter.config import loader
+
+            loaded = loader.beforehand(config)
+            _load_aiohttp()
+            from exporter import process
+        garbage.in_small_steps()
+        sys.exit(process.run_blocking(chosen, loaded))
 
 
 def _load_aiohttp() -> None:

@@ -5,6 +5,7 @@ import pickle
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from exporter import protocols
@@ -17,10 +18,9 @@ from exporter.contracts import ModelProtocol
 from exporter.ledger import Bounds, Form
 from exporter.model.cost import ONE_REQUEST
 from exporter.model.endpoint import Endpoint
-from exporter.model.job import Job, Kind, Scope
+from exporter.model.job import Ask, Job, Kind, Scope
 from exporter.model.observation import Detection, Observation
 from exporter.model.target import Target
-from exporter.settings import Settings
 from exporter.sinks.spec import Spec
 from exporter.slices import unhurried
 
@@ -174,6 +174,7 @@ class _Maker:
             tls=merged.tls,
             proxy=merged.proxy,
             keep_alive=merged.keep_alive,
+            kernel_stamps=merged.kernel_stamps,
             follow_redirects=merged.follow_redirects,
             max_body=merged.max_body,
         )
@@ -186,6 +187,7 @@ class _Maker:
             *address,
             reached,
             merged.keep_alive,
+            merged.kernel_stamps,
             merged.follow_redirects,
             merged.max_body,
             merged.startup,
@@ -221,7 +223,7 @@ class _Maker:
         own = self.own_keys.of(self.merged.protocol, probe)
         if kind is Kind.EVALUATE:
             return self._evaluation(protocol, probe, own, options)
-        instance = self._instance(protocol, own, options)
+        instance, ask = self._asked(protocol, kind, own, options)
         canary = kind.canary and not probe.capability
         return Job(
             target=self.target,
@@ -230,7 +232,7 @@ class _Maker:
             schedule=probe.schedule,
             retry=probe.retry,
             thresholds=probe.thresholds,
-            ask=getattr(instance, kind.value),
+            ask=ask,
             fingerprint=self._fingerprint(probe, kind, own, options),
             scope=instance.scope() if kind is Kind.READY else Scope.SERVER,
             load=instance.load if canary and protocol.tells_load else None,
@@ -247,7 +249,7 @@ class _Maker:
 
         if not isinstance(own.settings, evaluation.Evaluate) or options.settings is None:
             raise ValueError(f"the settings of {self.merged.name} are wrong; load them first")
-        build = evaluation.Build(protocol, **self._given(options.settings))
+        build = evaluation.Build(protocol, options=options.settings, **self._given())
         question = evaluation.Asking(build, protocol.kinds[Kind.INFER], own.settings)
         return Job(
             target=self.target,
@@ -287,17 +289,21 @@ class _Maker:
             return ""
         return "\n".join(f"{probe.numbers} {probe.kind} {digest(probe.own)}" for probe in self.merged.probes)
 
-    def _instance(self, protocol: type[ModelProtocol], own: Validated, options: Validated) -> ModelProtocol:
-        if own.settings is None or options.settings is None:
-            raise ValueError(f"the settings of {self.merged.name} are wrong; load them first")
-        return protocol(settings=own.settings, **self._given(options.settings))
+    def _asked(
+        self, protocol: type[ModelProtocol], kind: Kind, own: Validated, options: Validated
+    ) -> tuple[ModelProtocol, Ask]:
+        """What asks, and its question. Targets share them that differ in their hosts alone."""
+        return _question(protocol, kind, own, options, **self._given())
 
-    def _given(self, options: Settings) -> dict[str, Any]:
-        """What a protocol is built of beside the settings of a probe."""
+    def _instance(self, protocol: type[ModelProtocol], own: Validated, options: Validated) -> ModelProtocol:
+        return _made(protocol, own, options, **self._given())
+
+    def _given(self) -> dict[str, Any]:
+        """What a protocol is built of beside the settings of a probe and its own options."""
         address = self.merged.address
         return {
-            "model": self.merged.model, "path": address.path, "query": address.query, "options": options,
-            "scheme": address.scheme, "port": address.port, "wake": self.merged.wake,
+            "model": self.merged.model, "path": address.path, "query": address.query, "scheme": address.scheme,
+            "port": address.port, "wake": self.merged.wake,
         }  # fmt: skip
 
     def _fingerprint(self, probe: MergedProbe, kind: Kind, own: Validated, options: Validated, more: str = "") -> str:
@@ -305,6 +311,20 @@ class _Maker:
         total = self.common.copy()
         total.update(f"{kind.value}\n{options.digest}\n{own.digest}\n{probe.numbers}\n{more}".encode())
         return total.hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def _question(
+    protocol: type[ModelProtocol], kind: Kind, own: Validated, options: Validated, **given: Any
+) -> tuple[ModelProtocol, Ask]:
+    instance = _made(protocol, own, options, **given)
+    return instance, getattr(instance, kind.value)
+
+
+def _made(protocol: type[ModelProtocol], own: Validated, options: Validated, **given: Any) -> ModelProtocol:
+    if own.settings is None or options.settings is None:
+        raise ValueError(f"settings of {protocol.name} are wrong; load them first")
+    return protocol(settings=own.settings, options=options.settings, **given)
 
 
 async def _asked_one_by_one(exchange: Any) -> Observation:

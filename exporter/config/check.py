@@ -14,7 +14,7 @@ from exporter.config.merge import Merged, Merger, default_name
 from exporter.config.models import File, Target
 from exporter.config.names import MAX_LABELS, check_label_name
 from exporter.config.own_keys import secrets_in
-from exporter.config.problems import Finding, Path, did_you_mean
+from exporter.config.problems import FEW, MOST, Finding, Path, did_you_mean, listed
 from exporter.config.reach import Connection, Reach
 from exporter.model.endpoint import Tls
 from exporter.model.secret import Secret
@@ -31,12 +31,19 @@ _Blocks = list[tuple[Path, Connection]]
 
 
 def check(file: File, modules: frozenset[str] | None = None) -> list[Finding]:
-    """Everything that is wrong with a valid tree, warnings included.
+    """Everything that is wrong with a valid tree, warnings included; no more of it than is told.
 
     `modules` are the names the file gives modules, those that could not be read included.
     """
     checker = _Checker(file, frozenset(file.modules) if modules is None else modules)
-    return list(dict.fromkeys(checker.run()))
+    findings: dict[Finding, None] = {}
+    errors = 0
+    for finding in checker.run():
+        findings[finding] = None
+        errors += not finding.warning
+        if errors > MOST:
+            break
+    return list(findings)
 
 
 class _Checker:
@@ -47,6 +54,7 @@ class _Checker:
         self.probes = ProbeCheck(file, self.merger, self._secrets)
         self.tls: dict[Tls, list[tuple[str, str]]] = {}
         self.secrets: dict[Secret, tuple[str, str]] = {}
+        self._listed = ""
 
     def run(self) -> Iterator[Finding]:
         yield from self._block(("defaults",), self.file.defaults)
@@ -189,9 +197,11 @@ class _Checker:
     def _unknown_module(self, name: str) -> str:
         if not self.modules:
             return f"unknown module {name[:100]!r}; no modules are configured"
+        known = self._listed = self._listed or listed(self.modules)
+        if len(self.modules) > FEW:  # too many to be compared with each wrong name there may be
+            return f"unknown module {name[:100]!r}; allowed: {known}"
         hint = did_you_mean(name, self.modules)
-        listed = f" known: {', '.join(sorted(self.modules))}" if hint.startswith("did you mean") else ""
-        return f"unknown module {name[:100]!r}; {hint}{listed}"
+        return f"unknown module {name[:100]!r}; {hint}{f' known: {known}' if hint.startswith('did you mean') else ''}"
 
     def _tls(self, tls: Tls, blocks: _Blocks) -> Iterator[Finding]:
         if tls not in self.tls:

@@ -1,4 +1,4 @@
-"""Whether the ways in make sense: kinds of credentials, what goes with a proxy, and the extras they need."""
+"""Whether the ways in make sense: kinds of credentials, what goes with a proxy, the extras and the system they need."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -16,13 +16,19 @@ _AWS_HEADERS = ("authorization", "x-amz-date", "x-amz-security-token")
 
 
 def block(path: Path, given: Reach) -> Iterator[Finding]:
-    """Credentials and proxy of one block."""
+    """Credentials, proxy and stamps of one block."""
     if given.auth is not None:
         # A module that has headers only still has to say where they may go.
         hosts_alone = bool(given.headers) and bool(getattr(given.auth, "hosts", None))
         yield from credentials((*path, "auth"), given.auth, hosts_alone=hosts_alone)
     if given.proxy is not None:
         yield from proxy_problems((*path, "proxy"), given.proxy)
+    if given.timestamps == "kernel":
+        from exporter.transport import clocks  # for those alone who ask for it
+
+        if not clocks.available():
+            text = "this system does not stamp what it receives (Linux does): times are made of the loop's stamps"
+            yield Finding((*path, "timestamps"), text, warning=True)
 
 
 def merged(whole: Merged, blocks: Sequence[tuple[Path, Reach]]) -> Iterator[Finding]:

@@ -1,8 +1,8 @@
 """What a protocol says to the settings of a target: does it offer the kind, know the keys, and have what it needs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from exporter import protocols
 from exporter.config import extras
@@ -12,13 +12,12 @@ from exporter.config.messages import translate, unknown_key
 from exporter.config.models import File, Module, Target
 from exporter.config.own_keys import OwnKeys, Validated, kinds, load
 from exporter.config.probes import Probe
-from exporter.config.problems import Finding, Path, did_you_mean
+from exporter.config.problems import MOST, Finding, Path, did_you_mean
 from exporter.contracts import ModelProtocol
 from exporter.model.cost import Cost
 from exporter.model.job import Kind
 from exporter.model.secret import Secret
 from exporter.protocols.family import Canary
-from exporter.protocols.values import ValueExpect
 from exporter.settings import format_duration
 
 if TYPE_CHECKING:
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
 JudgeSecrets = Callable[[Path, Iterable[tuple[Path, Secret]]], Iterator[Finding]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Layers:
+class _Layers(NamedTuple):
     """Where a merged block comes from: the target's path and block, and the module's where it has one."""
 
     above: Path
@@ -65,6 +63,7 @@ class ProbeCheck:
         #: Probes judged before and found good, and a module's probes that targets use as they are: either way there is
         #: nothing new to say of them. The probes are kept, so that their ids are not given to others.
         self.seen: dict[tuple[int, str], MergedProbe] = {}
+        self._default: dict[str, tuple[MergedProbe, ...]] = {}
 
     def module(self, path: Path, module: Module) -> Iterator[Finding]:
         """A module by itself: wrong values and unknown keys, not what is still missing."""
@@ -155,8 +154,11 @@ class ProbeCheck:
     def _probes(self, merged: Merged) -> tuple[MergedProbe, ...]:
         if merged.probes is not None:
             return merged.probes
-        default = load(merged.protocol).default_kinds
-        return tuple(self.merger.probe(kind.value) for kind in default if not kind.internal)
+        protocol = merged.protocol
+        if protocol not in self._default:
+            kinds = load(protocol).default_kinds
+            self._default[protocol] = tuple(self.merger.probe(kind.value) for kind in kinds if not kind.internal)
+        return self._default[protocol]
 
     def _probe(self, layers: _Layers, merged: Merged, probe: MergedProbe, options: Validated) -> Iterator[Finding]:
         kind, protocol = probe.kind, merged.protocol
@@ -207,13 +209,14 @@ class ProbeCheck:
         protocol: str,
         own: dict[str, Any],
     ) -> Iterator[Finding]:
-        model = load(protocol).options
-        known = {*model.model_fields, *block.model_fields}
-        for finding in translate(validated.errors, own, model, path, block.model_fields):
-            if finding.key and len(finding.path) == len(path) + 1:
-                yield finding._replace(message=_foreign(str(finding.path[-1]), protocol, known))
-            else:
-                yield finding
+        if validated.errors:
+            model = load(protocol).options
+            known = frozenset((*model.model_fields, *block.model_fields))
+            for finding in translate(validated.errors, own, model, path, block.model_fields):
+                if finding.key and len(finding.path) == len(path) + 1:
+                    yield finding._replace(message=_foreign(str(finding.path[-1]), protocol, known))
+                else:
+                    yield finding
         yield from self._named_in(path, validated)
 
     def _keys(
@@ -231,8 +234,7 @@ class ProbeCheck:
     def _named_in(self, path: Path, validated: Validated) -> Iterator[Finding]:
         """Secrets and libraries that a protocol's settings need."""
         yield from self.judge_secrets(path, validated.secrets)
-        expect = getattr(validated.settings, "expect", None)
-        if isinstance(expect, ValueExpect) and expect.schema_ is not None and (message := extras.missing("schema")):
+        if validated.has_schema and (message := extras.missing("schema")):
             yield Finding((*path, "expect", "schema"), message, key=True, warning=True)
 
 
@@ -334,7 +336,8 @@ def _not_offered(protocol: str, kind: Kind) -> str:
     return f"the protocol {protocol} offers no {kind.value}; allowed: {listed}"
 
 
-def _foreign(key: str, protocol: str, known: set[str]) -> str:
+@lru_cache(MOST)
+def _foreign(key: str, protocol: str, known: frozenset[str]) -> str:
     """What to say of a key of a target that its protocol does not know: maybe another protocol or a probe does."""
     owners = [name for name in protocols.NAMES if name != AUTO and key in load(name).options.model_fields]
     if owners:

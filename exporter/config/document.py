@@ -4,7 +4,6 @@ Nodes are never built: that is what makes ten thousand targets cheap. Positions 
 by a second pass that runs when there is something to report.
 """
 
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import yaml
@@ -29,6 +28,8 @@ MAX_DEPTH = 100
 #: Values that aliases may stand for, all together; ten levels of ten would be ten thousand million.
 MAX_ALIASED = 1_000_000
 _TEXT = "tag:yaml.org,2002:str"
+#: YAML's own; only these are named in a message.
+_TAGS = {"binary", "bool", "float", "int", "map", "merge", "null", "omap", "pairs", "seq", "set", "str", "timestamp"}
 
 
 class Place(NamedTuple):
@@ -47,14 +48,30 @@ class Issue(NamedTuple):
     whole: bool = False
 
 
-@dataclass(slots=True)
 class Mark:
-    """Where a value stands, how it was written (plain scalars only), and the same of what it holds."""
+    """Where a value stands, how it was written (plain scalars only), and the same of what it holds.
 
-    place: Place
-    written: str | None = None
-    keys: dict[str, Place] = field(default_factory=dict)
-    children: "dict[str, Mark] | list[Mark] | None" = None
+    `at` and the values of `keys` are libyaml's: places are made of the few that are asked for.
+    """
+
+    __slots__ = ("at", "children", "keys", "written")
+
+    def __init__(self, at: Any, written: str | None, children: "dict[str, Mark] | list[Mark] | None" = None) -> None:
+        self.at = at
+        self.written = written
+        self.children = children
+        self.keys: dict[str, Any] = _NO_KEYS if children is None else {}
+
+    @property
+    def place(self) -> Place:
+        return _place(self.at)
+
+    def key(self, name: str) -> Place:
+        """Where a key of it stands."""
+        return _place(self.keys[name])
+
+
+_NO_KEYS: dict[str, Any] = {}
 
 
 class Document(NamedTuple):
@@ -71,7 +88,7 @@ def read(data: bytes, *, marks: bool = False) -> Document:
     try:
         reader.run()
     except yaml.YAMLError as error:
-        line, column, message = explain(error, data, reader.innermost)
+        line, column, message = explain(error, data, None if reader.innermost is None else reader.innermost.place)
         reader.issues.append(Issue(Place(line, column), (), message))
         reader.value = None
     except _StopReading:
@@ -106,8 +123,8 @@ class _Reader:
         self.issues: list[Issue] = []
         self.value: Any = None
         self.mark: Mark | None = None
-        #: Where the container being read was opened; known only while marks are collected.
-        self.innermost: Place | None = None
+        #: Of the container being read; known only while marks are collected.
+        self.innermost: Mark | None = None
         self.stack: list[tuple[Any, Any, str | None, int, Mark | None, list[Any]]] = []
         self.anchors: dict[str, tuple[Any, int, Mark | None]] = {}
         self.plain: dict[str, Any] = {}
@@ -144,12 +161,12 @@ class _Reader:
                 if in_map and key is _NO_KEY:
                     key = self.key(event, container, mark)
                     if marks and mark is not None:
-                        mark.keys[key] = _place(event)
+                        mark.keys[key] = event.start_mark
                     continue
                 total += 1
                 value = self.scalar(event, container, key)
                 if marks:
-                    child = Mark(_place(event), event.value if event.implicit[0] else None)
+                    child = Mark(event.start_mark, event.value if event.implicit[0] else None)
                 if event.anchor is not None:
                     self.anchors[event.anchor] = (value, 1, child)
             elif kind is MappingStartEvent or kind is SequenceStartEvent:
@@ -167,8 +184,7 @@ class _Reader:
                 in_map = kind is MappingStartEvent
                 container = {} if in_map else []
                 if marks:
-                    mark = Mark(_place(event), children={} if in_map else [])
-                    self.innermost = mark.place
+                    self.innermost = mark = Mark(event.start_mark, None, {} if in_map else [])
                 total += 1
                 continue
             elif kind is MappingEndEvent or kind is SequenceEndEvent:
@@ -180,10 +196,13 @@ class _Reader:
                 container, key, anchor, start, mark, merges = self.stack.pop()
                 in_map = type(container) is dict
                 if marks:
-                    self.innermost = mark.place if mark is not None else None
+                    self.innermost = mark
             elif kind is AliasEvent:
                 if event.anchor not in self.anchors:
-                    self.stop(event, f"alias *{event.anchor} has no anchor before it", container, key)
+                    # Its name may be a password that begins with a star.
+                    self.stop(
+                        event, "this alias has no anchor before it; quote text that begins with *", container, key
+                    )
                 value, weight, child = self.anchors[event.anchor]
                 total += weight
                 aliased += weight
@@ -198,7 +217,7 @@ class _Reader:
                 return
             if in_map:
                 if key is _MERGE:
-                    merges.append((value, child, _place(event)))
+                    merges.append((value, child, _place(event.start_mark)))
                 else:
                     container[key] = value
                     if marks and mark is not None:
@@ -222,7 +241,7 @@ class _Reader:
         if event.anchor is not None:
             self.anchors[event.anchor] = (text, 1, None)
         if text in container:
-            first = f" (first at line {mark.keys[text].line})" if mark is not None and text in mark.keys else ""
+            first = f" (first at line {mark.key(text).line})" if mark is not None and text in mark.keys else ""
             self.report(event, self.path(container, text), f"duplicate key {text!r}{first}")
         return text
 
@@ -239,7 +258,7 @@ class _Reader:
             try:
                 value = plain(text)
             except Trap as trap:
-                self.issues.append(Issue(_place(event), self.path(container, key), str(trap), whole=True))
+                self.issues.append(Issue(_place(event.start_mark), self.path(container, key), str(trap), whole=True))
                 return text
             if len(self.plain) < 10_000:
                 self.plain[text] = value
@@ -264,8 +283,12 @@ class _Reader:
 
     def tag(self, event: Any, container: Any, key: Any) -> None:
         name = event.tag.removeprefix("tag:yaml.org,2002:")
-        shown = f"!!{name}" if name != event.tag else name
-        self.stop(event, f"the tag {shown[:60]} is not allowed; allowed: plain values", container, key)
+        # Any other may be a password that begins with an exclamation mark.
+        known = name != event.tag and (name.startswith("python/") or name in _TAGS)
+        which = f"the tag !!{name[:60]}" if known else "a tag"
+        self.stop(
+            event, f"{which} is not allowed; allowed: plain values; quote text that begins with !", container, key
+        )
 
     def path(self, container: Any, key: Any) -> Path:
         frames = [*self.stack[1:], (container, key)]
@@ -273,12 +296,12 @@ class _Reader:
         return tuple(part for part in parts if part is not _NO_KEY and part is not None)
 
     def report(self, event: Any, path: Path, message: str) -> None:
-        self.issues.append(Issue(_place(event), path, message))
+        self.issues.append(Issue(_place(event.start_mark), path, message))
 
     def stop(self, event: Any, message: str, container: Any = None, key: Any = _NO_KEY) -> None:
         self.report(event, self.path(container, key) if container is not None else (), message)
         raise _StopReading
 
 
-def _place(event: Any) -> Place:
-    return Place(event.start_mark.line + 1, event.start_mark.column + 1)
+def _place(mark: Any) -> Place:
+    return Place(mark.line + 1, mark.column + 1)

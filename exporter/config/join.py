@@ -32,7 +32,7 @@ class Joined:
             known |= {target.module for target in self.file.targets or () if target.module is not None}
         for finding in check(self.file, frozenset(known)):
             part, path = self._origin(finding.path)
-            if any(broken[: len(path)] == path for broken in part.broken):
+            if path in part.broken:
                 continue  # a consequence of what is wrong within
             message = finding.message
             for number, other in enumerate(finding.others):

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from exporter import garbage
 from exporter.config.check import check
 from exporter.config.join import Joined
 from exporter.config.models import File
 from exporter.config.part import Part
-from exporter.config.problems import ConfigError, Problem
+from exporter.config.problems import MOST, ConfigError, Problem
 from exporter.config.source import read_together
 
 __all__ = ["ConfigError", "Loaded", "Problem", "load", "load_in_child", "load_values", "with_target"]
@@ -41,6 +42,12 @@ def load(paths: Sequence[Path]) -> Loaded:
     """
     paths = [Path(path) for path in paths]
     return _finish([Part.read(path, data) for path, data in zip(paths, read_together(paths), strict=True)])
+
+
+def beforehand(paths: Sequence[Path]) -> list[Loaded]:
+    """As `load`, before there is a loop: one config, which is none without files, to be taken out of the list."""
+    with garbage.never():
+        return [load(paths) if paths else load_values({"targets": []}, name="--target")]
 
 
 def load_values(values: Any, name: str, folder: str | None = None) -> Loaded:
@@ -136,6 +143,15 @@ def _size(path: Path) -> int:
         return 0
 
 
+def _told(problems: list[Problem]) -> list[Problem]:
+    """Sorted by file and line; of very many the first."""
+    told = sorted(set(problems))
+    if len(told) <= MOST:
+        return told
+    rest = Problem(told[0].file, 0, 0, "", f"more than {MOST} problems; these are the first of those found")
+    return [*told[:MOST], rest]
+
+
 def _finish(parts: list[Part]) -> Loaded:
     problems = [problem for part in parts for problem in (*part.issues, *part.problems(part.findings))]
     readable = [part for part in parts if part.file is not None]
@@ -147,5 +163,5 @@ def _finish(parts: list[Part]) -> Loaded:
         for problem in joined.problems():
             (warnings if problem.warning else problems).append(problem)
     if problems or file is None:
-        raise ConfigError(sorted(set(problems)))
+        raise ConfigError(_told(problems))
     return Loaded(file, sorted(warnings))

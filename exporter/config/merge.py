@@ -65,6 +65,7 @@ class Merged:
     tls: Tls
     proxy: Proxy | None
     keep_alive: bool
+    kernel_stamps: bool
     follow_redirects: bool
     max_body: int
     startup: float
@@ -85,6 +86,7 @@ class _Reach(NamedTuple):
     tls: Tls
     proxy: Proxy | None
     keep_alive: bool
+    kernel_stamps: bool
     follow_redirects: bool
     max_body: int
     startup: float
@@ -114,7 +116,8 @@ class Merger:
         module = self.modules.get(name) if name is not None else None
         if name not in self._reaches:
             reach = self._over(
-                _Reach(None, (), Tls(), None, False, False, 10_000_000, 0.0, None, False, None, (), {}), self.defaults
+                _Reach(None, (), Tls(), None, False, False, False, 10_000_000, 0.0, None, False, None, (), {}),
+                self.defaults,
             )
             self._reaches[name] = reach if module is None else self._over(reach, module)
         reach = self._over(self._reaches[name], target)
@@ -207,6 +210,8 @@ class Merger:
             changes["tls"] = self.share(tls_of(layer.tls, below.tls))
         if layer.connection is not None:
             changes["keep_alive"] = layer.connection == "keep_alive"
+        if layer.timestamps is not None:
+            changes["kernel_stamps"] = layer.timestamps == "kernel"
         for key in ("follow_redirects", "max_body", "startup", "wake"):
             if (value := getattr(layer, key)) is not None:
                 changes[key] = value

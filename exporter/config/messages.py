@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from exporter.config.deferred import Deferred
-from exporter.config.problems import Finding, Path, did_you_mean
+from exporter.config.problems import MOST, Finding, Path, did_you_mean
 from exporter.settings import Settings, shown
 
 WRITTEN = "\0written\0"
@@ -41,13 +41,16 @@ _BOUNDS = {
 def translate(
     errors: Iterable[Any], value: Any, model: type[Settings], prefix: Path = (), extra_keys: Collection[str] = ()
 ) -> list[Finding]:
-    """Findings for pydantic's errors about `value`, which stands at `prefix`; one for each place.
+    """Findings for pydantic's errors about `value`, which stands at `prefix`; one for each place, and no more than are
+    told.
 
     `extra_keys` are further keys the outermost block may have.
     """
     findings: dict[Path, list[str]] = {}
     keys: set[Path] = set()
     for error in errors:
+        if len(findings) > MOST:
+            break
         local = real_path(error["loc"], value)
         path = (*prefix, *local)
         if error["type"] == "missing":

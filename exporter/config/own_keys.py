@@ -17,6 +17,7 @@ from exporter.model.cost import Cost
 from exporter.model.job import Kind
 from exporter.model.secret import Secret
 from exporter.protocols.family import Canary
+from exporter.protocols.values import ValueExpect
 from exporter.settings import Settings
 
 #: What `auto` may be asked for: keys that all protocols share, and those are not the protocols' own.
@@ -32,12 +33,15 @@ class Validated:
     when they are wrong.
     """
 
-    __slots__ = ("errors", "secrets", "settings", "_cost", "_digest")
+    __slots__ = ("errors", "has_schema", "secrets", "settings", "_cost", "_digest")
 
     def __init__(self, settings: Settings | None, errors: tuple[Any, ...] = ()) -> None:
         self.settings = settings
         self.errors = errors
         self.secrets: tuple[tuple[Path, Secret], ...] = () if settings is None else tuple(secrets_in(settings))
+        expect = getattr(settings, "expect", None)
+        #: Whether answers are held against a JSON Schema, for which there is a library.
+        self.has_schema = isinstance(expect, ValueExpect) and expect.schema_ is not None
         self._digest: str | None = None
         self._cost: Cost | None = None
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from exporter.config.document import Document, Mark, Place, read
 from exporter.config.messages import WRITTEN, real_path, translate
 from exporter.config.models import File
-from exporter.config.problems import Finding, Problem, write_path
+from exporter.config.problems import MOST, Finding, Problem, write_path
 from exporter.config.problems import Path as Keys
 from exporter.config.source import SourceError
 from exporter.settings import shown
@@ -20,7 +20,8 @@ _ROUNDS = 10
 class Part:
     """One file. `file` is its tree, without what is wrong in it; None when nothing could be read.
 
-    `indexes` are the places in the file of the targets in `file`; `broken` the paths of what was left out.
+    `indexes` are the places in the file of the targets in `file`; `broken` the paths of what was left out, and of all
+    that held it.
     """
 
     def __init__(self, name: str, folder: str | None, value: Any = None, data: bytes | None = None) -> None:
@@ -31,7 +32,7 @@ class Part:
         self.file: File | None = None
         self.modules: frozenset[str] = frozenset()
         self.indexes: list[int] = []
-        self.broken: list[Keys] = []
+        self.broken: set[Keys] = set()
         #: Paths of values whose text could not be read as a value.
         self.spoiled: set[Keys] = set()
         self.findings: list[Finding] = []
@@ -73,18 +74,23 @@ class Part:
         targets = value.get("targets")
         self.indexes = list(range(len(targets))) if isinstance(targets, list) else []
         context: dict[str, Any] = {"base": self.folder, "shared": {}}
+        known = {key: value[key] for key in value if key in File.model_fields}
+        errors: list[Any] = [{"type": "extra_forbidden", "loc": (key,)} for key in value if key not in known]
         for attempt in range(_ROUNDS):
             try:
-                self.file = File.model_validate(value, context=context).placed(self.folder)
-                return
+                self.file = File.model_validate(known, context=context).placed(self.folder)
             except ValidationError as error:
-                errors = error.errors(include_url=False)
-            if attempt == 0:
+                errors += error.errors(include_url=False)
+            if attempt == 0 and errors:
                 self.findings += _with_names(translate(errors, value, File), value)
-                self.broken = [*self.spoiled, *(finding.path for finding in self.findings)]
+                for path in (*self.spoiled, *(finding.path for finding in self.findings)):
+                    self.broken.update(path[:length] for length in range(len(path) + 1))
+            if self.file is not None or len(self.findings) > MOST:
+                return
             # What is wrong is left out, so that the rest can be judged too.
-            for path in [real_path(each["loc"], value) for each in errors]:
-                self._leave_out(value, path)
+            for path in [real_path(each["loc"], known) for each in errors]:
+                self._leave_out(known, path)
+            errors = []
 
     def problems(self, findings: Iterable[Finding]) -> list[Problem]:
         """Findings whose paths are those of this file, with their places in it."""
@@ -110,7 +116,7 @@ class Part:
             if following is None:
                 return mark.place, None
             if key and step == len(path) - 1:
-                return mark.keys[str(part)], None
+                return mark.key(str(part)), None
             mark = following
         return mark.place, mark.written
 

@@ -3,7 +3,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import NamedTuple
+
+#: Problems of a config that are told: nobody mends more before looking again. What is wrong a hundred thousand times
+#: would keep a start waiting, and a running exporter busy with telling it.
+MOST = 1000
+#: Names that are listed; and those to look through, a few microseconds each, for one that is near.
+FEW = 100
+_MANY = 1000
 
 #: Keys and list indexes from the top of the file to a value.
 Path = tuple[str | int, ...]
@@ -73,8 +81,19 @@ def write_path(path: Iterable[str | int]) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean X?`, or the list of what is allowed when nothing is near."""
-    known = sorted(known)
-    near = get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    return _hint(word.lower(), tuple(sorted(known)))
+
+
+@lru_cache(MOST)
+def _hint(word: str, known: tuple[str, ...]) -> str:
+    near = get_close_matches(word, known, n=1, cutoff=0.6) if len(known) <= _MANY else ()
     if near:
         return f"did you mean {near[0]}?"
-    return f"allowed: {', '.join(known)}" if known else "nothing is allowed here"
+    return f"allowed: {listed(known)}" if known else "nothing is allowed here"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as a message has them, the first of many."""
+    names = sorted(names)
+    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+    return f"{', '.join(names[:FEW])}{more}"

@@ -33,6 +33,12 @@ class Reach(Settings):
     connection: Literal["fresh", "keep_alive"] | None = Field(
         None, description="A new connection for each run, or one that is kept. Default: fresh."
     )
+    timestamps: Literal["loop", "kernel"] | None = Field(
+        None,
+        description="Whose stamps times are made of: the event loop's, of when it comes to read an answer, or the "
+        "kernel's, of when it arrived. The kernel's exist on Linux, for plain http without a proxy; elsewhere it stays "
+        "loop. Default: loop.",
+    )
     follow_redirects: bool | None = Field(None, description="Follow redirects within the same origin. Default: false.")
     max_body: Size | None = Field(None, description="Longest body that is read. Default: 10MB.")
     startup: Duration | None = Field(

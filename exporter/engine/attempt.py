@@ -18,10 +18,10 @@ Found = TypeVar("Found")
 class Attempt(Backstop, Generic[Found]):
     """What came of it: something `found`, a `failure`, or (in words) that the model is `asleep` and was left so.
 
-    `redact` takes the credentials that were sent out of a text. It is its own backstop: one object less per attempt.
+    It is its own backstop: one object less per attempt.
     """
 
-    __slots__ = ("asleep", "began", "exchange", "failure", "found", "measurement", "redact")
+    __slots__ = ("asleep", "began", "exchange", "failure", "found", "measurement")
 
     began: float  #: stamp of its start
 
@@ -31,8 +31,11 @@ class Attempt(Backstop, Generic[Found]):
         self.failure: Failure | None = None
         self.asleep: str | None = None
         self.measurement = _UNMEASURED
-        self.redact: Callable[[str], str] = str
         self.exchange: Exchange | None = None
+
+    def redact(self, text: str) -> str:
+        """A text without the credentials that were sent."""
+        return text if self.exchange is None else self.exchange.redact(text)
 
 
 async def attempt(
@@ -53,14 +56,14 @@ async def attempt(
     exchange: Exchange | None = None
     try:
         exchange = made.exchange = open_exchange(deadline)
-        made.redact = exchange.redact
+        exchange.bound = made
         made.found = await ask(exchange)
     except Failure as error:
         made.failure = settled(error, made.redact)
     except Asleep as error:
         made.asleep = tidy(error.detail, made.redact)
     except asyncio.CancelledError:
-        if not made.withdraw():
+        if not made.rang():
             raise
         made.failure = Failure(Reason.TIMEOUT, f"no end within {timeout:g} s")
     except Exception as error:
@@ -69,10 +72,11 @@ async def attempt(
     finally:
         try:
             if exchange is not None:
+                exchange.bound = None  # each knows the other, and that is not left to the collector
                 made.measurement = exchange.measured()
                 await exchange.close()
         except asyncio.CancelledError:
-            if not made.withdraw():
+            if not made.rang():
                 raise
         except Exception:
             bug()

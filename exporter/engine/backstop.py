@@ -1,46 +1,36 @@
-"""The last bound of an attempt: a cancel from outside, soon after its deadline.
+"""The end of an attempt: a cancel from outside at its deadline, and again for as long as it goes on.
 
-The exchange keeps the deadline itself and tells more (which phase, what came until then). This is for a protocol that
-lost its way, and for a connection that does not want to close. `asyncio.timeout` would cost several objects, a context
-and a timer of the loop per attempt.
+A request that may last until then goes by it and has no timer of its own; it tells more (which phase, what came until
+then). Whatever else waits on the exchange keeps the deadline itself, and has GRACE to say so. After that this is for a
+protocol that lost its way, and for a connection that does not want to close. `asyncio.timeout` would cost several
+objects, a context and a timer of the loop per attempt.
 """
 
-from exporter.transport.alarm import Timer, Timers
+from exporter.transport.alarm import Alarm, Timer, Timers
 
-#: Seconds after the deadline.
+#: Seconds after the deadline, or after a cancel.
 GRACE = 0.025
 
 
-class Backstop(Timer):
-    """Armed when made, around the running task. `withdraw` takes its cancellation back, `disarm` ends it."""
+class Backstop(Alarm):
+    """Armed when made, around the running task. `disarm` ends it; `off` only says that nobody goes by it any more."""
 
-    __slots__ = ("_at", "_cancelling", "_excused", "_fired", "_task")
+    __slots__ = ("deadline", "followed", "_passed")
 
     def __init__(self, timers: Timers, deadline: float) -> None:
-        self._task = task = timers.task()
-        self._fired = self._excused = False
-        #: Requests that somebody made before and never took back: not ours to count.
-        self._cancelling = task.cancelling()
-        self._at = deadline + GRACE
-        timers.put(self._at, self)
+        self.deadline = deadline
+        self.followed = False  #: a request of the task goes by it
+        self._passed = False
+        Alarm.__init__(self, timers, deadline)
 
     def ring(self) -> None:
-        now = self.timers.clock()
-        if not self._excused and now - self._at > GRACE / 2:
-            # The loop itself was late: what should have ended the attempt is only now being called, let it.
-            self._excused = True
-        else:
-            self._fired = True
-            self._task.cancel()
-        # Closing the connection after this cancel has a bound too.
-        self._at = now + GRACE
-        self.timers.put(self._at, self)
+        if self.followed or self._passed:
+            Alarm.ring(self)
+        self._passed = True
+        self.timers.put(self.timers.clock() + GRACE, self)
 
-    def withdraw(self) -> bool:
-        """Whether the cancellation that just arrived was this one alone; then the task goes on."""
-        if not self._fired:
-            return False
-        self._fired = False
-        return self._task.uncancel() <= self._cancelling
+    def off(self) -> None:
+        """The request that went by it is over."""
+        self.followed = False
 
     disarm = Timer.cancel  #: The attempt has ended.

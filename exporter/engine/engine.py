@@ -250,6 +250,9 @@ class Engine:
             return
         start = probe.pulled_at(now)
         if start <= now:
+            if probe.fresh:  # else its first moment, which is soon, would find this run under way
+                probe.on_grid = True
+                self._put(probe, plan.next_due(probe.offset, probe.job.schedule.interval, now), now)
             self._launch(probe, now)
         else:
             probe.on_grid = False

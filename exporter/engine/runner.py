@@ -121,9 +121,10 @@ class Runner:
 
     def land(self, flight: Flight, result: Result | None) -> None:
         """Give the slots back and tell whoever launched it. Once; later calls do nothing."""
-        if flight not in self.flights:
+        try:
+            self.flights.remove(flight)
+        except KeyError:
             return
-        self.flights.discard(flight)
         self._slots.leave(flight)
         try:
             flight.done(result)

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 from typing import Protocol
 
 from exporter.engine import plan
@@ -77,7 +78,7 @@ class Probe(Planned):
         self.deadline = job.schedule.deadline
         self.timed_out = False  #: its last run held its slot for long
         self.failures = 0  #: runs in a row that were not healthy
-        self.relief = float("-inf")
+        self.relief = -inf
 
     def due(self, planned: float, now: float) -> None:
         """The planned moment of the next run."""
@@ -148,7 +149,7 @@ class Watch(Planned):
     """A target's probes by what they speak of. `address` decides whether it is still the same target."""
 
     __slots__ = (
-        "address", "asked", "canaries", "cheap", "generation", "healthy_once", "look_at", "name", "others", "owner",
+        "asked", "canaries", "cheap", "generation", "healthy_once", "look_at", "name", "others", "owner",
         "probes", "rests_until", "settled", "startup_until", "timed_out",
     )  # fmt: skip
 
@@ -157,18 +158,22 @@ class Watch(Planned):
         self.owner = owner
         self.name = target.name
         self.generation = generation
-        self.address = address(target)
         self.startup_until = now + target.startup
         self.healthy_once = False
         self.asked = False  #: a cheap run has finished
         self.timed_out = False
-        self.look_at = float("inf")  #: when something may have expired
+        self.look_at = inf  #: when something may have expired
         self.settled = False  #: healthy, and every probe that can say so says ok: one more ok changes nothing
         self.rests_until: float | None = None  #: Unix time at which its maintenance ends; None: there is none
         self.probes: dict[str, Probe] = {}
-        self.cheap: list[Track] = []
-        self.canaries: list[Track] = []
-        self.others: list[Track] = []
+        self.cheap: tuple[Track, ...] = ()
+        self.canaries: tuple[Track, ...] = ()
+        self.others: tuple[Track, ...] = ()
+
+    @property
+    def address(self) -> tuple[object, ...]:
+        """What makes it another target when it changes."""
+        return address(self.target)
 
     @property
     def target(self) -> Target:
@@ -200,9 +205,9 @@ class Watch(Planned):
         """Bring the lists of tracks in line with `probes`."""
         self.settled = False
         tracks = [probe.track for probe in self.probes.values()]
-        self.cheap = [track for track in tracks if track.job.kind.cheap]
-        self.canaries = [track for track in tracks if track.job.canary]
-        self.others = [track for track in tracks if not (track.job.kind.cheap or track.job.kind.canary)]
+        self.cheap = tuple([track for track in tracks if track.job.kind.cheap])
+        self.canaries = tuple([track for track in tracks if track.job.canary])
+        self.others = tuple([track for track in tracks if not (track.job.kind.cheap or track.job.kind.canary)])
 
     def starting(self, now: float) -> bool:
         """Within the time the target may take until it is first healthy."""

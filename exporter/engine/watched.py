@@ -19,17 +19,23 @@ class Watched:
         self._ledger = ledger
         self._wheel = wheel
         self._clock = clock
-        self.jobs: dict[tuple[str, str], Job] = {}  #: in force, by key
+        self._jobs: Sequence[Job] = ()
+
+    @property
+    def jobs(self) -> dict[tuple[str, str], Job]:
+        """Those in force, by key; put together when they are asked for, once in a reload."""
+        return {job.key: job for job in self._jobs}
 
     def reconcile(self, jobs: Sequence[Job]) -> tuple[Changes, list[Probe], list[Watch]]:
         """Make these the jobs in force. Returns what changed, the new probes, and the targets touched by it."""
         changes = plan.reconcile(self.jobs, jobs)
-        self.jobs = {job.key: job for job in jobs}
+        self._jobs = tuple(jobs)
         self._remove(changes)
         fresh = [self._add(job) for job in changes.added]
+        wanted = {job.key for job in jobs} if changes.removed else ()
         for job in changes.removed:
             # After the additions: a target that changes its only probe is still the same target.
-            if job.key not in self.jobs:
+            if job.key not in wanted:
                 self._ledger.remove(*job.key)
         for job in changes.kept:
             self._relabel(job)
@@ -75,6 +81,10 @@ class Watched:
 
     def _relabel(self, job: Job) -> None:
         probe = self.watches[job.target.name].probes[job.probe]
-        if probe.job.target != job.target:
-            probe.job = job
+        before = probe.job.target
+        # Alike or not: else the jobs of the old config would be kept beside those of the new one.
+        probe.job = probe.track.job = job
+        if before != job.target:
             self._ledger.replace(job)
+        else:
+            self._ledger.renew(job, before)

@@ -1,4 +1,8 @@
-"""The schedule: whatever is due, in slots of a few milliseconds, one wake-up per slot that holds something.
+"""The schedule: whatever is due, in slots of some milliseconds, one wake-up per slot that holds something.
+
+A core that sleeps between two runs pays more for waking up than for the run, so slots are no shorter than regular gaps
+need. The entries of one are called a few at a time, and between them the loop looks at its sockets: what arrives for
+the first ones is not stamped when the last one has been sent.
 
 The wheel runs on the loop's timers and not as a task: one that is put earlier simply moves the timer. It knows
 nothing of intervals: who is due plans itself again.
@@ -10,7 +14,10 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-SLOT = 0.005
+#: Seconds. Intervals that are a multiple of it have gaps that are all alike.
+SLOT = 0.02
+#: Entries that are called before the loop has its turn.
+AT_ONCE = 3
 #: uvloop's clock has steps of 1 ms and its timers may fire early by one: such a slot is due, not asleep again.
 EARLY = 0.0015
 _NEVER = -1
@@ -36,7 +43,7 @@ class Wheel:
     def __init__(self, clock: Callable[[], float], failed: Callable[[Exception], None]) -> None:
         self._clock = clock
         self._failed = failed
-        self._slots: dict[int, list[Planned]] = {}
+        self._slots: dict[int, list[Planned]] = {}  # a deque takes 760 bytes, however few it has
         self._order: list[int] = []
         self._passed = _NEVER
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,20 +104,31 @@ class Wheel:
     def _turn(self) -> None:
         self._timer = None
         try:
-            reached = math.floor((self._clock() + EARLY) / SLOT)
-            while self._order and self._order[0] <= reached and self._loop is not None:
-                self._call(heapq.heappop(self._order))
+            if self._order:
+                self._call(self._order[0], math.floor((self._clock() + EARLY) / SLOT))
         finally:
             self._arm()
 
-    def _call(self, slot: int) -> None:
-        self._passed = slot
+    def _call(self, slot: int, reached: int) -> None:
+        """Call some of a slot's entries: a few, and more the later it is, for then a few at a time are not enough."""
+        if slot > reached:
+            return
+        waiting = self._slots[slot]
+        if self._passed != slot:
+            self._passed = slot
+            waiting.reverse()  # from now on they are taken from its end, and nobody comes any more
         planned, now = slot * SLOT, self._clock()
-        for item in self._slots.pop(slot):
+        left = AT_ONCE * (1 + reached - slot)
+        while waiting and left:
+            item = waiting.pop()
             if item.slot != slot:
                 continue
+            left -= 1
             item.slot = _NEVER
             try:
                 item.due(planned, now)
             except Exception as error:
                 self._failed(error)
+        if not waiting:
+            heapq.heappop(self._order)
+            del self._slots[slot]

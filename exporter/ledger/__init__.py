@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from exporter.ledger import booking
 from exporter.ledger.booking import CONCLUSIVE
 from exporter.ledger.evaluation import Evaluated
+from exporter.ledger.lifecycle import Lifecycle
 from exporter.ledger.numbers import (
     DURATION_BOUNDS,
     INTER_CHUNK_BOUNDS,
@@ -24,7 +25,7 @@ from exporter.ledger.numbers import (
     Recent,
 )
 from exporter.ledger.own import Own
-from exporter.ledger.records import Dirty, ProbeRecord, TargetRecord
+from exporter.ledger.records import NOTHING, Dirty, ProbeRecord, TargetRecord, counted
 from exporter.ledger.replicas import Replicas
 from exporter.ledger.training import TrainingRecord
 from exporter.model.cost import Balance
@@ -32,6 +33,7 @@ from exporter.model.failure import TABLE, Evidence
 from exporter.model.job import Job
 from exporter.model.result import Result
 from exporter.model.state import State, StateChange, Verdict
+from exporter.model.target import Target
 from exporter.model.training import Rules
 
 __all__ = [
@@ -95,11 +97,14 @@ class Ledger:
             record = self.targets[name] = TargetRecord(job.target, self._generation, self.clock(), self.wall())
             self._join(record)
         if job.canary:
+            if record.lifecycle is None:
+                record.lifecycle = Lifecycle(self.clock())
             record.lifecycle.asked(job.probe, self.clock())
         probe = record.probes[job.probe] = ProbeRecord(job, self.bounds)
-        record.evaluations.pop(job.probe, None)
+        evaluations = {name: known for name, known in record.evaluations.items() if name != job.probe}
         if job.evaluation is not None:
-            record.evaluations[job.probe] = Evaluated()
+            evaluations[job.probe] = Evaluated()
+        record.evaluations = evaluations or NOTHING
         record.note_capabilities()
         self._touch(record)
         return probe
@@ -114,12 +119,19 @@ class Ledger:
         record.probes[job.probe].job = job
         self._touch(record)
 
+    def renew(self, job: Job, before: Target) -> None:
+        """The same job, of a new config; `before` is its target until now. Nothing is left of the old one."""
+        record = self.targets[job.target.name]
+        record.probes[job.probe].job = job
+        if record.target is before:  # else another job of the target brought a new one
+            record.target = job.target
+
     def remove(self, target: str, probe: str) -> None:
         """Forget a probe; a target without probes is forgotten with all its series."""
         record = self.targets.get(target)
         if record is None or record.probes.pop(probe, None) is None:
             return
-        record.evaluations.pop(probe, None)
+        record.evaluations = {name: known for name, known in record.evaluations.items() if name != probe} or NOTHING
         self._touch(record)
         record.note_capabilities()
         if not record.probes:
@@ -153,24 +165,25 @@ class Ledger:
             return None
         now = self.clock()
         record.settle(now)
-        record.verdict = verdict
+        record.judged(verdict)
         if (
             verdict.state is State.ERROR
             and verdict.reason is not None
             and TABLE[verdict.reason].evidence is Evidence.DEAD
+            and record.lifecycle is not None
         ):
             record.lifecycle.gone(now)
         record.dirty |= Dirty.CHANGE | Dirty.RUN
         if verdict.state is before.state:
             return None
         record.since = self.wall()
-        record.state_changes[before.state, verdict.state] += 1
+        record.state_changes = counted(record.state_changes, (before.state, verdict.state))
         return StateChange(name, record.target.model, before.state, verdict, record.since)
 
     def disagree(self, name: str, cheap: str, canary: str) -> None:
         """Count one canary run that differs from the cheap evidence; each side is `ok` or `bad`."""
         record = self.targets[name]
-        record.disagreements[cheap, canary] += 1
+        record.disagreements = counted(record.disagreements, (cheap, canary))
         record.dirty |= Dirty.CHANGE
 
     def skip(self, job: Job, reason: str, count: int = 1, *, paused: bool = False) -> None:
@@ -178,9 +191,9 @@ class Ledger:
         and holds until the probe runs again.
         """
         if (record := self.targets.get(job.target.name)) and (probe := record.probes.get(job.probe)):
-            probe.skipped[reason] += count
+            probe.skipped = counted(probe.skipped, reason, count)
             if paused:
-                probe.paused[reason] = True
+                probe.paused = {**probe.paused, reason: True}
             record.dirty |= Dirty.RUN
             if reason == "missed":
                 self.own.missed_slots += count
@@ -192,7 +205,7 @@ class Ledger:
         record.rests_until = until
         for probe in record.probes.values():
             if until is not None or "maintenance" in probe.paused:
-                probe.paused["maintenance"] = until is not None
+                probe.paused = {**probe.paused, "maintenance": until is not None}
         record.dirty |= Dirty.RUN
 
     def balance(self, title: str, balance: Balance | None) -> None:

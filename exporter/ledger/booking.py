@@ -4,7 +4,7 @@ from typing import Final
 
 from exporter.ledger import metadata
 from exporter.ledger.numbers import RECENT_BAD, Bounds, Histogram
-from exporter.ledger.records import Dirty, ProbeRecord, TargetRecord
+from exporter.ledger.records import Dirty, ProbeRecord, TargetRecord, counted
 from exporter.model.failure import Evidence, Reason, Status
 from exporter.model.result import Past, Result
 
@@ -52,12 +52,8 @@ def _failure(probe: ProbeRecord, result: Result) -> None:
     probe.last_failure = result
     before = failures[-1] if failures and again else None
     past = _past(result, before)
-    if past.count > 1:
-        failures[-1] = past
-    else:
-        failures.append(past)
-        del failures[:-RECENT_BAD]
-    probe.failures[result.status, result.reason or Reason.INTERNAL] += 1
+    probe.recent_failures = (*(failures[:-1] if past.count > 1 else failures), past)[-RECENT_BAD:]
+    probe.failures = counted(probe.failures, (result.status, result.reason or Reason.INTERNAL))
 
 
 def of_costly(target: TargetRecord, probe: ProbeRecord, result: Result, bounds: Bounds) -> None:
@@ -75,7 +71,7 @@ def of_costly(target: TargetRecord, probe: ProbeRecord, result: Result, bounds: 
         target.dirty |= Dirty.CHANGE
     if job.load is not None:
         target.load = result.load_after or result.load
-    if job.canary and healthy:
+    if job.canary and healthy and target.lifecycle is not None:
         duration = result.measurement.duration
         if target.lifecycle.good(job.probe, result.started, result.ended, duration):
             target.dirty |= Dirty.CHANGE
@@ -90,7 +86,8 @@ def _stream(probe: ProbeRecord, result: Result, bounds: Bounds) -> None:
     if stream is not None:
         for channel, seconds in stream.ttft.items():
             if (found := probe.ttft.get(channel)) is None:
-                found = probe.ttft[channel] = Histogram(bounds.ttft, bounds.form)
+                found = Histogram(bounds.ttft, bounds.form)
+                probe.ttft = {**probe.ttft, channel: found}
             found.observe(seconds, result.trace_id, result.at)
         if probe.inter_chunk is not None:
             for gap in stream.gaps:
@@ -99,12 +96,11 @@ def _stream(probe: ProbeRecord, result: Result, bounds: Bounds) -> None:
             probe.outcomes[stream.outcome] += 1
         if tokens is None:
             # The server told no usage: what we saw is the only account there is.
-            probe.tokens["output"] += stream.token_events
+            probe.tokens = counted(probe.tokens, "output", stream.token_events)
     if tokens is not None:
-        probe.tokens["input"] += tokens.input
-        probe.tokens["output"] += tokens.output
-        probe.tokens["reasoning"] += tokens.reasoning
-        probe.tokens["cached"] += tokens.cached
+        used = (tokens.input, tokens.output, tokens.reasoning, tokens.cached)
+        for kind, count in zip(("input", "output", "reasoning", "cached"), used, strict=True):
+            probe.tokens = counted(probe.tokens, kind, count)
 
 
 def of_target(target: TargetRecord, result: Result) -> None:

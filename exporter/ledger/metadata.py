@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from exporter.ledger.records import counted
 from exporter.model.observation import Observation
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ def note(target: "TargetRecord", seen: Observation, *, canary: bool) -> bool:
         old = target.info.get(key)
         if old != text and not (canary and described):
             news = True
-            target.info[key] = text
+            target.info = {**target.info, key: text}
             if old is not None and (canary or described):
-                target.metadata_changes[key] += 1
+                target.metadata_changes = counted(target.metadata_changes, key)
     if not canary and not seen.info.keys() <= target.described:
         keys = target.described.union(seen.info)
         target.described = _KEYS.setdefault(keys, keys)
@@ -33,7 +34,7 @@ def note(target: "TargetRecord", seen: Observation, *, canary: bool) -> bool:
         was = target.facts.get(key)
         if was != number:
             news = True
-            target.facts[key] = number
+            target.facts = {**target.facts, key: number}
             if was is not None and was == was:
-                target.metadata_changes[key] += 1
+                target.metadata_changes = counted(target.metadata_changes, key)
     return news

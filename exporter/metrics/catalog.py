@@ -7,7 +7,7 @@ from operator import attrgetter
 from exporter.ledger import DURATION_BOUNDS, INTER_CHUNK_BOUNDS, TTFT_BOUNDS, Dirty, ProbeRecord, TargetRecord
 from exporter.metrics.budget import BUDGET_FAMILIES
 from exporter.metrics.evaluation import EVALUATION_FAMILIES
-from exporter.metrics.family import Family, Rows, closed, histogram, histograms, info, rare, value, values
+from exporter.metrics.family import Family, Rows, closed, count, histogram, histograms, info, value, values
 from exporter.metrics.text import Type, number
 from exporter.model.observation import PHASES
 from exporter.model.state import State
@@ -36,8 +36,8 @@ def _info(target: TargetRecord) -> Iterable[tuple[str, str]]:
             yield key, text
 
 
-def _facts(target: TargetRecord) -> dict[str, str]:
-    return {key: number(found) for key, found in target.facts.items()}
+def _facts(target: TargetRecord) -> dict[str, bytes]:
+    return {key: number(found).encode() for key, found in target.facts.items()}
 
 
 def _load(name: str) -> Callable[[TargetRecord], float | None]:
@@ -54,15 +54,11 @@ def _paused(probe: ProbeRecord) -> dict[str, int]:
     return {reason: int(on) for reason, on in probe.paused.items()}
 
 
-def _success(probe: ProbeRecord) -> int | None:
-    return None if probe.success is None else int(probe.success)
-
-
 def _probe(
     name: str, kind: Type, text: str, read: str, *, rows: Rows = Rows.PROBE, on_demand: bool = False,
     group: int = Dirty.RUN,
 ) -> Family:  # fmt: skip
-    shape = value(attrgetter(read))
+    shape = (value if name.endswith(("_seconds", "_per_second")) else count)(attrgetter(read))
     return Family(name=name, type=kind, help=text, group=group, rows=rows, shape=shape, on_demand=on_demand)
 
 
@@ -74,7 +70,7 @@ _TARGET_FAMILIES = (
         name="model_probe_up", type=_G, group=_CHANGE, rows=Rows.TARGET,
         help="1 while the target is healthy, 0 in any other judged state, absent while unknown. Judged from scheduled "
         "probes, not from this scrape. To alert, prefer model_probe_state: saturated or loading is not down.",
-        shape=value(_up),
+        shape=count(_up),
     ),
     Family(
         name="model_probe_state", type=_G, group=_CHANGE, rows=Rows.TARGET, labels=("state",), series=len(State),
@@ -86,7 +82,7 @@ _TARGET_FAMILIES = (
         name="model_probe_verified", type=_G, group=_CHANGE, rows=Rows.TARGET,
         help="1 when the state rests on a current canary (a real prediction or token stream), 0 when on cheap probes "
         "alone.",
-        shape=value(lambda target: int(target.verdict.verified)),
+        shape=count(lambda target: int(target.verdict.verified)),
     ),
     Family(
         name="model_probe_info", type=_G, group=_CHANGE, rows=Rows.TARGET, labels=("protocol", *INFO_KEYS),
@@ -96,7 +92,7 @@ _TARGET_FAMILIES = (
     Family(
         name="model_probe_metadata", type=_G, group=_CHANGE, rows=Rows.TARGET, labels=("key",), series=0,
         help="Numeric facts the server tells of the model, such as max_model_len, by key.",
-        shape=values(_facts), on_demand=True,
+        shape=values(_facts, written=True), on_demand=True,
     ),
     Family(
         name="model_probe_metadata_changes_total", type=_C, group=_CHANGE, rows=Rows.TARGET, labels=("key",), series=0,
@@ -112,7 +108,7 @@ _TARGET_FAMILIES = (
         name="model_probe_state_seconds_total", type=_C, group=_RUN, rows=Rows.TARGET, labels=("state",),
         series=len(State),
         help="Time spent in each state, counted up to the latest run.",
-        shape=closed(State, lambda target: target.state_seconds.values()),
+        shape=closed(State, attrgetter("state_seconds")),
     ),
     Family(
         name="model_probe_disagreement_total", type=_C, group=_CHANGE, rows=Rows.TARGET, labels=("cheap", "canary"),
@@ -130,13 +126,13 @@ _TARGET_FAMILIES = (
         name="model_probe_load_seconds", type=_G, group=_CHANGE, rows=Rows.TARGET, series=0,
         help="Time to the first good canary, from when the target was added or, after a restart, from when its server "
         "was found gone. Absent from then until that canary.",
-        shape=rare(attrgetter("lifecycle.load")),
+        shape=value(attrgetter("lifecycle.load")), needs="lifecycle",
     ),
     Family(
         name="model_probe_first_request_penalty_seconds", type=_G, group=_CHANGE, rows=Rows.TARGET, series=0,
         help="How much longer that first good canary took than the median of the next 5 good runs of its probe; 0 when "
         "no longer. Absent until they have come: compilation, warm-up, cold caches.",
-        shape=rare(attrgetter("lifecycle.penalty")),
+        shape=value(attrgetter("lifecycle.penalty")), needs="lifecycle",
     ),
     Family(
         name="model_probe_capability", type=_G, group=_RUN, rows=Rows.TARGET, labels=("capability",), series=0,
@@ -163,7 +159,7 @@ _PROBE_FAMILIES = (
         name="model_probe_success", type=_G, group=_RUN, rows=Rows.PROBE, on_demand=True,
         help="1 when the last run was healthy, else 0; absent before the first. Probes run on their own schedule: "
         "see model_probe_last_run_timestamp_seconds for how old this is.",
-        shape=value(_success),
+        shape=count(attrgetter("success")),
     ),
     _probe("model_probe_runs_total", _C,
         "Finished runs, from 0. Success SLI: rate of model_probe_successes_total / rate of this.", "runs"),

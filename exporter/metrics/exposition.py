@@ -17,12 +17,12 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from exporter.ledger import Ledger, Replicas, TargetRecord, TrainingRecord
 from exporter.metrics import replicas, training
-from exporter.metrics.blocks import ENCODINGS, PROTOBUF, TEXT, Encoding, Rendered, grouped, refresh
+from exporter.metrics.blocks import ENCODINGS, PROTOBUF, TEXT, Blocks, Encoding, Rendered, grouped, refresh
 from exporter.metrics.catalog import FAMILIES
 from exporter.metrics.negotiation import Format, accepts_gzip, negotiate
 from exporter.metrics.own import OwnMetrics
 from exporter.metrics.packing import Packing
-from exporter.metrics.pieces import Blocks, Snapshot, pieces
+from exporter.metrics.pieces import Snapshot, pieces
 from exporter.model.failure import Status
 from exporter.model.result import Result
 

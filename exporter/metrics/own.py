@@ -88,6 +88,10 @@ OWN: tuple[OwnFamily, ...] = (
         "How late the event loop runs: the error a measurement may have.", attrgetter("loop_lag")),
     OwnFamily("model_exporter_suspect_measurements_total", _C, "Runs measured while the event loop lagged.",
         attrgetter("suspect")),
+    OwnFamily("model_exporter_kernel_stamps_total", _C,
+        "Reads of targets with timestamps: kernel, by what became of the kernel's stamp. used: times are made of it. "
+        "Else of the event loop's: missing (the kernel gave none), clock_moved (the wall clock was set), out_of_order "
+        "(the stamp cannot be true, or packets overtook each other).", attrgetter("stamps"), ("result",)),
     OwnFamily("model_exporter_scrape_duration_seconds", _G,
         "Time the last scrape took to write, waiting for its reader excluded.", attrgetter("scrape_seconds")),
     OwnFamily("model_exporter_scrape_series", _G, "Sample lines of the last scrape.", attrgetter("scrape_series")),

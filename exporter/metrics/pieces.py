@@ -8,7 +8,7 @@ from operator import itemgetter
 from prometheus_client.core import Metric
 
 from exporter.metrics import own, protobuf, replicas, training
-from exporter.metrics.blocks import Group
+from exporter.metrics.blocks import Blocks, Group
 from exporter.metrics.family import Family
 from exporter.metrics.negotiation import Format
 from exporter.metrics.text import Type, header
@@ -18,8 +18,6 @@ _CHUNK = 128
 
 #: In a line, an unescaped quote stands only around label values, so no label value can hold this.
 _EXEMPLAR = re.compile(rb' # \{trace_id="[^\n]*')
-
-Blocks = tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,11 +108,11 @@ def _edges(bounds: Sequence[float]) -> list[bytes]:
     return [b"\x11" + double(edge) for edge in (*bounds, inf)]
 
 
-def _exemplar(tag: bytes, trace_id: str, value: float, at: float) -> bytes:
+def _exemplar(tag: bytes, trace_id: bytes, value: float, at: float) -> bytes:
     """Its time is in milliseconds, as Prometheus keeps it."""
     millis = round(at * 1000)
     seconds, nanos = varint(millis // 1000), varint(millis % 1000 * 1_000_000)
-    label = _TRACE_ID % trace_id.encode() if len(trace_id) == 32 else pairs((("trace_id", trace_id),))
+    label = _TRACE_ID % trace_id if len(trace_id) == 32 else pairs((("trace_id", trace_id.decode()),))
     size = len(seconds) + len(nanos) + 2
     rest = (double(value), varint(size), seconds, nanos)
     return b"%b%b%b\x11%b\x1a%b\x08%b\x10%b" % (tag, varint(len(label) + size + 11), label, *rest)

@@ -37,5 +37,4 @@ def render(group: Replicas, encoding: Encoding = TEXT) -> tuple[tuple[bytes, ...
     """
     target = next(iter(group.members.values())).target
     labels = encoding.pairs((("target", group.name), ("model", target.model), *target.labels.items()))
-    blocks, samples = _FILLERS[encoding.number].fill(labels, group)
-    return tuple(blocks), samples
+    return _FILLERS[encoding.number].fill(labels, group)

@@ -5,11 +5,6 @@ import re
 from collections.abc import Iterable
 from enum import StrEnum
 
-#: Stands for the labels in a template.
-MARK = "\0"
-#: Stands behind each family's lines until they are cut apart: one byte, because that is found faster than two.
-END = "\1"
-
 _ESCAPES = {ord("\\"): "\\\\", ord("\n"): "\\n", ord('"'): '\\"'}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

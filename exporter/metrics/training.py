@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from exporter.ledger import Dirty, TrainingRecord
 from exporter.metrics.blocks import ENCODINGS, TEXT, Encoding
-from exporter.metrics.family import Family, Rows, Shape, closed, rare, value, values
+from exporter.metrics.family import Family, Rows, Shape, closed, count, value, values
 from exporter.metrics.text import Type, number
 from exporter.model.training import Outcome
 
@@ -29,16 +29,16 @@ def _family(name: str, kind: Type, text: str, shape: Shape, labels: tuple[str, .
 
 def _last(name: str) -> Shape:
     read = attrgetter(name)
-    return rare(lambda seen: read(seen.record))
+    return value(lambda seen: read(seen.record))
 
 
 def _count(name: str) -> Shape:
     read: Callable[[TrainingRecord], int] = attrgetter(name)
-    return value(lambda seen: read(seen.record))
+    return count(lambda seen: read(seen.record))
 
 
-def _values(seen: _Seen) -> dict[str, str]:
-    return {name: number(found) for name, found in seen.record.values.items()}
+def _values(seen: _Seen) -> dict[str, bytes]:
+    return {name: number(found).encode() for name, found in seen.record.values.items()}
 
 
 def _diverged(seen: _Seen) -> int | None:
@@ -56,15 +56,15 @@ TRAINING_FAMILIES: tuple[Family, ...] = (
     _family("stalled", _G,
         "1 while no value came for longer than stall_after and the job has not ended. Progress bars that are redrawn "
         "without one do not count.",
-        value(lambda seen: int(seen.record.stalled(seen.now)))),
+        count(lambda seen: int(seen.record.stalled(seen.now)))),
     _family("diverged", _G,
         "1 while each of the last values of the loss, or of what the config names, was far above the smallest one, "
         "or not finite. Absent unless the config asks for it.",
-        rare(_diverged), series=0),
+        count(_diverged), series=0),
     _family("value", _G,
         "The last number of each name that the log told; NaN and infinite ones as they are. For alarms: between two "
         "scrapes values are lost, so the curve belongs in MLflow or W&B.",
-        values(_values), ("name",), 0),
+        values(_values, written=True), ("name",), 0),
     _family("step", _G,
         "The last step, batch or round that the log told, as the trainer counts them.", _last("step"), series=0),
     _family("epoch", _G, "The last epoch that the log told, as the trainer counts them.", _last("epoch"), series=0),
@@ -91,5 +91,4 @@ _FILLERS = [encoding.filler(TRAINING_FAMILIES) for encoding in ENCODINGS]
 def render(record: TrainingRecord, now: float, encoding: Encoding = TEXT) -> tuple[tuple[bytes, ...], int]:
     """A block per family, and how many samples these have. `now` is the Unix time."""
     labels = encoding.pairs((("training", record.name),))
-    blocks, samples = _FILLERS[encoding.number].fill(labels, _Seen(record, now))
-    return tuple(blocks), samples
+    return _FILLERS[encoding.number].fill(labels, _Seen(record, now))

@@ -23,9 +23,21 @@ _NOTHING = (b"", 0)
 
 @dataclass(frozen=True, slots=True)
 class One:
-    """Of a family that has at most one number and no labels of its own: how that is read."""
+    """Of a family that has at most one number and no labels of its own: how that is read. `whole`: it is an int."""
 
     read: Callable[[Any], float | None]
+    whole: bool = False
+
+
+def alone(kind: Type, shape: One) -> Block:
+    """A family of one number by itself."""
+    read, counter = shape.read, kind is Type.COUNTER
+
+    def block(labels: bytes, record: Any) -> tuple[bytes, int]:
+        number = read(record)
+        return _NOTHING if number is None else (protobuf.single(labels)[counter] + double(number), 1)
+
+    return block
 
 
 def own(names: tuple[str, ...], key: Key) -> bytes:
@@ -48,7 +60,7 @@ def closed(keys: tuple[Key, ...], read: Callable[[Any], Iterable[float]]) -> Wir
     return wire
 
 
-def values(read: Callable[[Any], Mapping[Any, float | str]]) -> Wire:
+def values(read: Callable[[Any], Mapping[Any, float | bytes]]) -> Wire:
     def wire(kind: Type, names: tuple[str, ...]) -> Block:
         @lru_cache(maxsize=1024)
         def prepared(length: int, keys: tuple[Key, ...]) -> list[tuple[bytes, bytes]]:

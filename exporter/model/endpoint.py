@@ -135,6 +135,7 @@ class Endpoint:
     For `unix` the socket's path is `host`, and `port` is 0. `addresses`, when there are any, are connected to, in this
     order, in place of looking `host` up, on `address_port` where that is set; the Host header and the name in TLS stay
     those of `host` and `port`. A `proxy` is asked for the first of them, or for the name, which it looks up itself.
+    With `kernel_stamps` what is read on plain connections to it has the kernel's stamps.
     """
 
     scheme: Literal["http", "https", "grpc", "grpcs", "tcp", "unix"]
@@ -147,6 +148,7 @@ class Endpoint:
     tls: Tls = field(default_factory=Tls)
     proxy: Proxy | None = None
     keep_alive: bool = False
+    kernel_stamps: bool = False
     follow_redirects: bool = False
     max_body: int = 10_000_000
     addresses: tuple[str, ...] = ()

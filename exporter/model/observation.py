@@ -28,12 +28,23 @@ class Part(StrEnum):
 Account = Mapping[Part, float]
 
 
+class Stamps(StrEnum):
+    """Who stamps what arrives: the event loop when it comes to read it, the kernel when it receives it, or for some
+    reads one and for some the other.
+    """
+
+    LOOP = "loop"
+    KERNEL = "kernel"
+    MIXED = "mixed"
+
+
 @frozen
 class Measurement:
     """What the transport measured over one attempt. Seconds; differences of stamps taken as bytes arrived.
 
     `duration` runs from the start of the look-up to the last byte, summed over the attempt's requests; None when
-    nothing was sent. `phases` holds those of PHASES that happened. `certificate_not_after` is Unix time.
+    nothing was sent. `phases` holds those of PHASES that happened. `certificate_not_after` is Unix time. `stamps` are
+    those of what was read.
     """
 
     duration: float | None = None
@@ -42,6 +53,7 @@ class Measurement:
     response_bytes: int | None = None
     certificate_not_after: float | None = None
     address: str = ""
+    stamps: Stamps = Stamps.LOOP
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ their content type, else every read is an event; the promised end is the clean e
 
 import re
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NoReturn
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -115,7 +115,8 @@ class Http(Family):
     async def health(self, exchange: Exchange) -> Observation:
         """The answer is the one that is expected."""
         response = await self._ask(exchange)
-        self._judge(response.status, response.headers, response.body)
+        if not accepts(self._right, response.status):
+            self._judge(response.status, response.headers, response.body)
         if self._looks:
             await self._look(response)
         return NOTHING_MORE
@@ -123,7 +124,8 @@ class Http(Family):
     async def infer(self, exchange: Exchange) -> Observation:
         """The same, of an answer that is worth having."""
         response = await self._ask(exchange)
-        self._judge(response.status, response.headers, response.body)
+        if not accepts(self._right, response.status):
+            self._judge(response.status, response.headers, response.body)
         if self._looks:
             await self._look(response)
         return Observation(output=Output(body=response.body))
@@ -155,9 +157,8 @@ class Http(Family):
             headers.append(("Content-Type", "text/plain; charset=utf-8" if text else "application/json"))
         return headers, probe.body.encode("utf-8", "replace") if text else encode(probe.body)
 
-    def _judge(self, status: int, headers: Headers, body: bytes) -> None:
-        if accepts(self._right, status):
-            return
+    def _judge(self, status: int, headers: Headers, body: bytes) -> NoReturn:
+        """Of an answer with a status that is not expected."""
         failure = answer.judge(status, headers, body, model=self.model, path=self._path)
         wanted = ", ".join(self.settings.expect.status)
         raise failure or Failure(Reason.EXPECTATION, f"HTTP {status}, expected {wanted}", http_status=status)

@@ -24,11 +24,15 @@ LARGE = 64 * 1024
 HUGE = 1 << 20
 #: Bodies above this many bytes wait for their turn on the loop, for which a byte counts as so many seconds.
 SMALL, SECONDS_PER_BYTE = 8 * 1024, 1e-7
-#: Bytes of memory that what is in a body may take, beside the body.
-MEMORY = 48_000_000
-#: What a character that is no part of a text stands for, in bytes: a number in its list, a list, an object, an entry of
-#: an object, and half of a text.
-_WEIGHTS = {b",": 40, b"[": 80, b"{": 240, b":": 60, b'"': 32}
+#: Bytes of memory that what is in a body may take, beside the body: a million numbers, and little more.
+MEMORY = 50_000_000
+#: What a character that is no part of a text stands for, in bytes: a number (32, and twice its place in the list), a
+#: list, an object, an entry of an object, and half of a text.
+_WEIGHTS = {b",": 48, b"[": 80, b"{": 240, b":": 60, b'"': 32}
+#: Bytes that a character of a text takes where any of it is beyond ASCII, and one more where it is written in escapes.
+_WIDE = 5
+
+_HIGH = bytes(range(0x80, 0x100))
 
 #: The largest count that is believed.
 MOST = 10**15
@@ -73,13 +77,17 @@ def parse(body: bytes | str) -> Any:
 
 def _parse_large(body: bytes | str) -> Any:
     """As `parse`, by a parser that is faster and stricter: half of a surrogate pair is no text for it."""
-    memory = 0
+    memory, wide = 0, False
     for start in range(0, len(body), LARGE):
         piece = body[start : start + LARGE]
         data = piece.encode("utf-8", "surrogatepass") if isinstance(piece, str) else piece
         memory += sum(weight * data.count(mark) for mark, weight in _WEIGHTS.items())
+        if not wide and (not data.isascii() or b"\\u" in data):
+            wide = True
+            memory += _WIDE * len(body)
         if memory > MEMORY:
-            _read(body[:LARGE], partly=True)  # what is no JSON from its beginning is that first of all
+            # What is no JSON from its beginning is that first of all. It may be cut within a character.
+            _read(body[:LARGE] if isinstance(body, str) else body[:LARGE].rstrip(_HIGH), partly=True)
             raise Failure(Reason.TOO_LARGE, f"the body is JSON of more parts than {MEMORY // 10**6} MB of memory hold")
     return _read(body)
 
@@ -88,7 +96,7 @@ def _read(body: bytes | str, *, partly: bool = False) -> Any:
     collects = gc.isenabled()
     gc.disable()  # it would look through everything over and over: all of it is new, and all of it is needed
     try:
-        return from_json(body, allow_inf_nan=False, allow_partial=partly)
+        return from_json(body, allow_inf_nan=False, allow_partial="trailing-strings" if partly else False)
     except ValueError as error:
         if "recursion limit" in str(error):
             raise Failure(Reason.MALFORMED, "the body is JSON nested too deeply") from None

@@ -24,7 +24,8 @@ class Stopping(Settings):
 
 def problems(settings: Any) -> Sequence[Problem]:
     """What is expected of the whole of an answer that is cut."""
-    if getattr(settings, "stop_after", None) is None:
+    # Not by getattr's default: a model says at length, inside, that it has no such key.
+    if "stop_after" not in settings.model_fields_set or settings.stop_after is None:
         return ()
     fields = type(settings.expect).model_fields
     given = [key for key in _WHOLE if key in fields and getattr(settings.expect, key) is not None]

@@ -21,6 +21,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from exporter import __version__
 from exporter.contracts import Record
 from exporter.ledger import Bounds, Histogram, Ledger, ProbeRecord, TargetRecord
+from exporter.ledger.records import counted
 from exporter.metrics.catalog import FAMILIES
 from exporter.metrics.family import Family
 from exporter.metrics.text import Type
@@ -125,9 +126,9 @@ class Points:
             probe, began = self._book(result, heard)
             _run(probe, _Into(found, began, into.at, {**labels, "probe": result.job.probe}, exemplar))
         elif record.type == "state_change":
-            changes = self._target(record).state_changes
-            changes[result.before, result.verdict.state] += 1
-            for (before, after), count in changes.items():
+            known = self._target(record)
+            known.state_changes = counted(known.state_changes, (result.before, result.verdict.state))
+            for (before, after), count in known.state_changes.items():
                 told = (before, after) == (result.before, result.verdict.state)
                 into.counter("model_probe_state_changes_total", count, told, **{"from": before, "to": after})
 

@@ -82,6 +82,7 @@ def _result(result: Result, state: State | None) -> dict[str, Any]:
         "certificate_not_after": measured.certificate_not_after,
         "trace_id": result.trace_id,
         "suspect": result.suspect,
+        "stamps": measured.stamps,
         "stream": plain.stream(seen.stream),
         "tokens": plain.tokens(seen.tokens),
         "server_seconds": dict(seen.server_seconds),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from exporter.model.failure import Reason, Status
 from exporter.model.job import Kind
-from exporter.model.observation import PHASES, Part
+from exporter.model.observation import PHASES, Part, Stamps
 from exporter.model.state import State
 from exporter.model.stream import Channel, Outcome
 from exporter.sinks.spec import TYPES
@@ -82,6 +82,7 @@ RESULT = (
     Field("certificate_not_after", _maybe(_NUMBER), "Unix time at which the server's certificate ends."),
     Field("trace_id", _TEXT, "The run's trace, as sent in `traceparent`."),
     Field("suspect", {"type": "boolean"}, "The exporter itself was late meanwhile: times may read too long."),
+    Field("stamps", _one_of(Stamps), "Whose stamps the times are made of: docs/accuracy.md."),
     Field("stream", _maybe(_object(
             outcome=_one_of(Outcome), ttft_seconds=_each(_SECONDS, Channel), max_gap_seconds=_maybe(_SECONDS),
             token_events=_COUNT, time_per_output_token_seconds=_maybe(_SECONDS),

@@ -29,8 +29,10 @@ class Transport:
         self._user_agent = user_agent
         self._resolver = resolver or Resolver()
         self._timers = Timers()
+        #: Reads of those who want the kernel's stamps, by what became of them; empty as long as nobody does.
+        self.stamps: dict[str, int] = {}
         self._contexts = Contexts()
-        self._dialler = Dialler(self._resolver, self._contexts, self._timers)
+        self._dialler = Dialler(self._resolver, self._contexts, self._timers, self.stamps)
         self._pool = Pool()
         self._credentials = Credentials(lambda: self.calls, self._timers)
         self._calls: Calls | None = None
@@ -61,6 +63,8 @@ class Transport:
         outgoing = memory.get(_PREPARED)
         if outgoing is None or outgoing.endpoint is not endpoint:
             outgoing = memory[_PREPARED] = Outgoing(endpoint, self._user_agent)
+            if endpoint.kernel_stamps:
+                self._dialler.kernel()  # while no run's time goes by
         return HttpExchange(outgoing, self._dialler, self._pool, deadline, trace_id, memory, keep, self._credentials)
 
     async def resolve(self, host: str, port: int) -> tuple[str, ...]:
@@ -81,5 +85,6 @@ class Transport:
         if self._calls is not None:
             await self._calls.close()
         self._pool.close()
+        self._dialler.close()
         self._resolver.close()
         self._timers.close()

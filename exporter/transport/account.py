@@ -3,17 +3,18 @@
 from time import perf_counter
 from typing import Any
 
-from exporter.model.observation import Measurement
+from exporter.model.observation import Measurement, Stamps
 from exporter.transport.faults import Stage
 
-_LOOKUP = Stage.LOOKUP  # before 3.12 a member of an enum is looked up by way of its class at each use
+# Before 3.12 a member of an enum is looked up by way of its class at each use.
+_LOOKUP, _LOOP, _MIXED = Stage.LOOKUP, Stamps.LOOP, Stamps.MIXED
 
 
 class Account:
     """Sums over an attempt's requests. Seconds; all stamps are perf_counter's."""
 
     __slots__ = ("address", "certificate_not_after", "duration", "http_status", "phases", "proxy", "response_bytes",
-                 "stage", "_began")  # fmt: skip
+                 "stage", "stamps", "_began")  # fmt: skip
 
     def __init__(self) -> None:
         self.stage = _LOOKUP
@@ -24,6 +25,7 @@ class Account:
         self.certificate_not_after: float | None = None
         self.address = ""
         self.proxy = ""  #: the name of the proxy that connections go to
+        self.stamps: Stamps | None = None  #: whose stamps the reads have; the loop's when nobody says so
         self._began: float | None = None
 
     def begin(self, at: float) -> None:
@@ -60,6 +62,10 @@ class Account:
         phases = self.phases
         phases[name] = phases[name] + seconds if name in phases else seconds
 
+    def stamped(self, by: Stamps) -> None:
+        """A read had a stamp of the loop or the kernel."""
+        self.stamps = by if self.stamps in (None, by) else _MIXED
+
     def measured(self) -> Measurement:
         """The sums as a value; a request still going on counts until now."""
         duration = self.duration
@@ -72,4 +78,5 @@ class Account:
             self.response_bytes,
             self.certificate_not_after,
             self.address,
+            self.stamps or _LOOP,
         )

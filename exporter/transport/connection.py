@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Protocol
 
 from exporter.model.failure import Failure, Reason
+from exporter.transport.account import Account
 from exporter.transport.faults import Stage, failure_of
 from exporter.transport.tls import Session
 from exporter.transport.turns import turns
@@ -56,6 +57,9 @@ class Connection(asyncio.BufferedProtocol):
     """One connection. Errors are kept, never raised into the loop; whoever waits is woken and looks."""
 
     files = 1
+    #: uvloop looks for it first; to find none would be an exception for each connection.
+    data_received = None
+    stamped = False  #: its reads may have the kernel's stamps, and it tells an account of that
 
     __slots__ = (
         "address", "answer", "certificate_not_after", "lost", "made", "on_lost", "shaken", "usable", "_closing",
@@ -92,13 +96,14 @@ class Connection(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:
         return _BUFFER
 
-    def buffer_updated(self, nbytes: int) -> None:
+    def buffer_updated(self, nbytes: int, arrived: float = 0.0) -> None:
+        """A read; `arrived` is the stamp of its bytes, where something knows it better than that they are here now."""
         at = perf_counter()
         if self._closing:
             return
         data = _BUFFER[:nbytes]
         if self._tls is None:
-            self._received(at, data)
+            self._received(arrived or at, data)
         else:
             self._received_tls(at, data)
         answer = self.answer
@@ -166,6 +171,9 @@ class Connection(asyncio.BufferedProtocol):
         if self._failure is not None:
             answer.lost(self._failure)
         return at
+
+    def serve(self, account: Account) -> None:
+        """Requests of another account follow; for one that is `stamped`."""
 
     def moved(self) -> "asyncio.Future[None]":
         """Await it to wait until the answer moved on: its head, a chunk, its end or a failure. What is there already is

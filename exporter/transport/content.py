@@ -128,6 +128,13 @@ async def inflated(coding: str, raw: bytes, limit: int, until: float) -> bytes:
     return b"".join(parts)
 
 
+def readable(answer: Answer) -> bool:
+    """Whether a body is worth a decoder, or the `Failure` of there being none: that of an answer which is not 2xx is
+    left alone where it is in a coding we do not know.
+    """
+    return not answer.coding or answer.coding in _CODINGS or 200 <= answer.status < 300
+
+
 def decoder_of(answer: Answer, limit: int) -> Decoder | None:
     """The decoder for a body that is read as it comes; None when it needs none."""
     coding = answer.coding

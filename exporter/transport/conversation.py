@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Sequence
 from math import inf
 from time import perf_counter
 
+from exporter.contracts import Bound
 from exporter.model.endpoint import Endpoint
 from exporter.model.failure import Failure, Reason
 from exporter.transport import wire
@@ -33,8 +34,8 @@ class Conversation:
     """
 
     __slots__ = (
-        "_account", "_answer", "_connection", "_dialler", "_earlier", "_endpoint", "_hidden", "_keep", "_outgoing",
-        "_passing", "_pool", "_sent", "_t0", "_trace_id", "_via",
+        "bound", "_account", "_answer", "_connection", "_dialler", "_earlier", "_endpoint", "_hidden", "_keep",
+        "_outgoing", "_passing", "_pool", "_sent", "_t0", "_trace_id", "_via",
     )  # fmt: skip
 
     def __init__(self, outgoing: Outgoing, dialler: Dialler, pool: Pool, trace_id: str, keep: Key | None) -> None:
@@ -46,6 +47,7 @@ class Conversation:
         self._pool = pool
         self._keep = keep if endpoint.keep_alive else None
         self._account = Account()
+        self.bound: Bound | None = None
         self._answer: Answer | None = None
         self._connection: Connection | None = None
         self._hidden: set[str] = set()
@@ -152,9 +154,13 @@ class Conversation:
             self._connection.abort()
             self._connection = None
 
-    def _alarm(self, until: float) -> Alarm:
+    def _alarm(self, until: float) -> Alarm | Bound:
         if perf_counter() >= until:
             raise Failure(Reason.TIMEOUT, "no time was left to start")
+        bound = self.bound
+        if bound is not None and bound.deadline == until:
+            bound.followed = True
+            return bound
         return Alarm(self._dialler.timers, until)
 
     def _made_by(self) -> object:
@@ -178,6 +184,8 @@ class Conversation:
                 reused = True
                 account.stage = _EXCHANGE
                 account.address = connection.address
+                if connection.stamped:
+                    connection.serve(account)
             else:
                 reused = False
                 connection = await self._open(until)
@@ -200,7 +208,7 @@ class Conversation:
     def _open(self, until: float) -> Awaitable[Connection]:
         endpoint, outgoing = self._endpoint, self._outgoing
         if outgoing.direct:
-            return self._dialler.straight(endpoint, self._account, outgoing.addresses[0], outgoing.port)
+            return self._dialler.open(outgoing.addresses[0], outgoing.port, endpoint, self._account)
         return self._dialler.dial(endpoint, self._account, until, outgoing.addresses)
 
     def _late(self) -> Failure:

@@ -4,12 +4,13 @@ import asyncio
 import errno
 import ssl
 from asyncio import get_running_loop
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from time import perf_counter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.model.endpoint import Endpoint, Proxy
 from exporter.model.failure import Failure, Reason
+from exporter.model.observation import Stamps
 from exporter.transport.account import Account
 from exporter.transport.alarm import Alarm, Timers
 from exporter.transport.connection import Connection, Reader
@@ -18,17 +19,27 @@ from exporter.transport.proxy import tunnel
 from exporter.transport.resolve import Resolver
 from exporter.transport.tls import Contexts, Session
 
+if TYPE_CHECKING:
+    from exporter.transport.stamped import Kernel
+
 # Before 3.12 a member of an enum is looked up by way of its class at each use.
 _LOOKUP, _CONNECT, _EXCHANGE = Stage.LOOKUP, Stage.CONNECT, Stage.EXCHANGE
 
 
 class Dialler:
-    """Opens connections to endpoints. Knows the resolver and the TLS contexts, and keeps nothing of a connection."""
+    """Opens connections to endpoints. Knows the resolver and the TLS contexts, and keeps nothing of a connection.
 
-    __slots__ = ("timers", "_contexts", "_resolver")
+    `stamps` counts reads by what became of the kernel's stamps, once they are asked for.
+    """
 
-    def __init__(self, resolver: Resolver, contexts: Contexts, timers: Timers) -> None:
+    __slots__ = ("timers", "_contexts", "_kernel", "_resolver", "_stamps")
+
+    def __init__(
+        self, resolver: Resolver, contexts: Contexts, timers: Timers, stamps: dict[str, int] | None = None
+    ) -> None:
         self.timers = timers
+        self._kernel: Kernel | None = None
+        self._stamps = {} if stamps is None else stamps
         self._resolver = resolver
         self._contexts = contexts
 
@@ -79,10 +90,22 @@ class Dialler:
         account.stage = _EXCHANGE
         return connection
 
-    def straight(self, endpoint: Endpoint, account: Account, address: str, port: int) -> Awaitable[Connection]:
-        """`dial` where there is nothing on the way: one address, no look-up, no proxy, no TLS."""
-        account.begin(perf_counter())
-        return self._open(address, port, endpoint, account)
+    def kernel(self) -> "Kernel | None":
+        """Who opens connections with the kernel's stamps: made when it is asked for first, which takes a moment. None
+        where the system has none.
+        """
+        if self._kernel is None:
+            from exporter.transport import clocks, stamped
+
+            if clocks.available():
+                self._kernel = stamped.Kernel(self._stamps)
+        return self._kernel
+
+    def close(self) -> None:
+        """Let go of what was needed for the kernel's stamps."""
+        kernel, self._kernel = self._kernel, None
+        if kernel is not None:
+            kernel.close()
 
     async def _reach_proxy(
         self, endpoint: Endpoint, proxy: Proxy, account: Account, until: float, addresses: Sequence[str]
@@ -113,12 +136,12 @@ class Dialler:
         for address in addresses:
             left -= 1
             if not left:
-                return await self._open(address, hop.port, hop.endpoint, account, hop.context, hop.reader)
+                return await self.open(address, hop.port, hop.endpoint, account, hop.context, hop.reader)
             # Every address gets its share of the time; the last one all that is left.
             now = perf_counter()
             alarm = Alarm(self.timers, now + (until - now) / (left + 1))
             try:
-                return await self._open(address, hop.port, hop.endpoint, account, hop.context, hop.reader)
+                return await self.open(address, hop.port, hop.endpoint, account, hop.context, hop.reader)
             except Failure:
                 continue
             except asyncio.CancelledError:
@@ -128,7 +151,7 @@ class Dialler:
                 alarm.off()
         raise Failure(Reason.DNS, "the name has no address")
 
-    async def _open(
+    async def open(
         self,
         address: str,
         port: int,
@@ -137,14 +160,22 @@ class Dialler:
         context: ssl.SSLContext | None = None,
         reader: Reader | None = None,
     ) -> Connection:
+        """One address and nothing on the way to it. Without TLS that is all of `dial`."""
         loop = get_running_loop()
         account.stage = _CONNECT
         account.address = address
+        kernel = self._kernel_of(endpoint, account, reader) if endpoint.kernel_stamps else None
         while True:
-            connection = Connection(loop, None if context is None else _session(context, endpoint), reader)
+            if kernel is None:
+                connection = Connection(loop, None if context is None else _session(context, endpoint), reader)
+            else:
+                connection = kernel.connection(loop, account)
             began = perf_counter()
+            account.begin(began)
             try:
-                if endpoint.scheme == "unix":
+                if kernel is not None:
+                    await kernel.connect(loop, connection, address, port)
+                elif endpoint.scheme == "unix":
                     await loop.create_unix_connection(lambda: connection, address)  # noqa: B023
                 else:
                     await loop.create_connection(lambda: connection, address, port)  # noqa: B023
@@ -165,6 +196,18 @@ class Dialler:
             account.phase("connect", connection.made - began)
             account.stage = _EXCHANGE  # unless there is more to be done on the way
             return connection
+
+    def _kernel_of(self, endpoint: Endpoint, account: Account, reader: Reader | None) -> "Kernel | None":
+        """Who opens a connection with the kernel's stamps; None where there are none. With TLS they would be of
+        records, through a proxy of what it does, and frames of gRPC are stamped elsewhere.
+        """
+        if endpoint.scheme != "http" or endpoint.proxy is not None or reader is not None:
+            kernel = None
+        else:
+            kernel = self.kernel()
+        if kernel is None:
+            account.stamped(Stamps.LOOP)
+        return kernel
 
 
 class _Hop(NamedTuple):

@@ -10,12 +10,14 @@ END_STREAM, END_HEADERS = 0x1, 0x4
 PREFACE = 24
 #: Bytes in front of each frame's payload.
 HEAD = 9
+#: Bytes of a payload that are kept: as many as are in front of a message of gRPC.
+FIRST = 5
 
 
 class Frame(NamedTuple):
     """One frame; `length` is its payload's, in bytes. Told twice: when its head is there, and when it is `whole`.
 
-    `first` is the payload's first byte, known once it is whole; 0 when there is none.
+    `first` is the beginning of the payload, known once it is whole.
     """
 
     kind: int
@@ -23,7 +25,7 @@ class Frame(NamedTuple):
     stream: int
     length: int
     whole: bool
-    first: int = 0
+    first: bytes = b""
 
 
 class Frames:
@@ -41,9 +43,10 @@ class Frames:
         at, size = 0, len(data)
         while at < size:
             if self._left:
-                if self._frame is not None and self._left == self._frame.length:
-                    self._frame = self._frame._replace(first=data[at])
                 step = min(self._left, size - at)
+                if self._frame is not None and len(self._frame.first) < FIRST:
+                    known = self._frame.first
+                    self._frame = self._frame._replace(first=known + data[at : at + min(step, FIRST - len(known))])
                 self._left -= step
                 at += step
                 if not self._left and self._frame is not None:

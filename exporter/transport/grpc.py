@@ -40,9 +40,8 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.service_config_disable_resolution", 1),
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.http2.bdp_probe", 0),
-    # A small message may unfold to one without end, so we say that we take none that is compressed, and unfold those
-    # that come all the same ourselves, under a bound.
-    ("grpc.compression_enabled_algorithms_bitset", 1),
+    # A small message may unfold to one without end: we do that ourselves, under a bound. To say that we take none which
+    # is compressed is no way out: grpcio then breaks off the call, unless the whole answer is there before it looks.
     ("grpc.per_message_decompression", 0),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),  # the relay counts

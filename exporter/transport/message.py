@@ -133,7 +133,10 @@ class Answer:
 
     def content(self) -> bytes:
         """The body as received, Content-Encoding still on."""
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        parts = self._parts
+        if len(parts) > 1:
+            parts[:] = (b"".join(parts),)  # not twice in memory
+        return parts[0] if parts else b""
 
     def fields(self) -> list[tuple[bytes, bytes]]:
         """The headers as they were received, as far as they came."""

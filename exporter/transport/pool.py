@@ -46,7 +46,8 @@ class Pool:
 
     def put(self, key: Key, connection: Kept, made_by: object) -> None:
         """Keep a connection whose answer is complete, or close it where there is no room."""
-        self.drop(key)
+        if key in self._idle:
+            self.drop(key)
         now = perf_counter()
         if now - self._swept > _SWEEP:
             self._swept = now

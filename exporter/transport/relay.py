@@ -18,8 +18,8 @@ MAX_FRAME = 16384
 #: Bytes of everything that is not a message: allowed beside it, and per byte of it.
 MAX_OVERHEAD = 131_072
 OVERHEAD_PER_BYTE = 8
-#: The length and the compression flag in front of a message.
-_PREFIX = 5
+#: Frames of a server: allowed for a call, and one more for so many bytes of message. Each costs the loop some time.
+MAX_FRAMES, BYTES_PER_FRAME = 256, 32
 _TLS_RECORDS = (0x15, 0x16)
 _ANSWER = (frames.DATA, frames.HEADERS, frames.RST_STREAM)
 
@@ -59,10 +59,10 @@ class Relay(asyncio.Protocol):
         self._account = account
         self._stream = 0
         self._closing = False
-        self.compressed: bool | None = None  #: the answer's message is; None: nothing came of it
+        self._prefix = b""
         self.done = False  #: the server ended the call itself
         self.asked_at = self.first_at = self.ended = 0.0
-        self.raw_bytes = self.body_bytes = 0
+        self.raw_bytes = self.body_bytes = self._frames = 0
 
     def carry(self, connection: Connection) -> None:
         """The connection that was opened with this as its reader."""
@@ -72,6 +72,11 @@ class Relay(asyncio.Protocol):
     def address(self) -> str:
         """Of the server."""
         return self._connection.address if self._connection is not None else ""
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the answer's message is."""
+        return self._prefix[:1] == b"\1"
 
     @property
     def usable(self) -> bool:
@@ -160,6 +165,10 @@ class Relay(asyncio.Protocol):
     # Inside.
 
     def _answered(self, at: float, frame: Frame) -> None:
+        self._frames += frame.whole
+        if self._frames > MAX_FRAMES + self.body_bytes // BYTES_PER_FRAME:
+            self._fail(at, Reason.TOO_LARGE, "more frames than any answer of this length has")
+            return
         if not self.greeted:
             if frame.kind != frames.SETTINGS or frame.stream:
                 self._fail(at, Reason.PROTOCOL, "the server does not speak HTTP/2 on this port, as gRPC needs it")
@@ -184,12 +193,11 @@ class Relay(asyncio.Protocol):
             if kind == frames.DATA:
                 self.body_bytes += frame.length
                 self._account.response_bytes = (self._account.response_bytes or 0) + frame.length
-                if self.body_bytes > self.max_body + _PREFIX:
+                if self.body_bytes > self.max_body + frames.FIRST:
                     self._fail(at, Reason.TOO_LARGE, f"the answer is longer than {self.max_body} bytes")
             return
         if kind == frames.DATA and frame.length:
-            if self.compressed is None:
-                self.compressed = frame.first == 1
+            self._took(at, frame)
         elif kind == frames.HEADERS and frame.flags & frames.END_STREAM:
             self._closing = True
         open_block = kind in (frames.HEADERS, frames.CONTINUATION) and not frame.flags & frames.END_HEADERS
@@ -197,6 +205,13 @@ class Relay(asyncio.Protocol):
             self.done = True
             self.ended = at
             self._book("transfer", at, self.first_at)
+
+    def _took(self, at: float, frame: Frame) -> None:
+        """A part of the answer's message. Of a second one grpcio would say nothing, and wait for ever."""
+        self._prefix += frame.first[: frames.FIRST - len(self._prefix)]
+        whole = frames.FIRST + int.from_bytes(self._prefix[1:], "big")
+        if len(self._prefix) == frames.FIRST and self.body_bytes > whole:
+            self._fail(at, Reason.PROTOCOL, "not valid gRPC: more than one message in the answer")
 
     def _book(self, phase: str, at: float, since: float) -> None:
         self._account.phase(phase, at - since)

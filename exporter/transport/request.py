@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from random import getrandbits
 from urllib.parse import quote, urlsplit
 
@@ -19,8 +20,6 @@ _PUBLIC = frozenset(
     {"accept", "accept-encoding", "accept-language", "cache-control", "content-type", "host", "user-agent"}
 )
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-_MAX_BEGUN = 16
-
 
 #: What stands in the way may write it anew, so a signature must not cover it.
 _UNSIGNED = frozenset({"accept-encoding", "user-agent"})
@@ -35,12 +34,23 @@ def _escaped(path: str) -> str:
     return path
 
 
+@lru_cache(maxsize=1024)
+def _line(method: str, path: str) -> str:
+    """What a request to the server itself begins with, up to the host. Targets are much alike, so they share these."""
+    return f"{method} {_escaped(path)} HTTP/1.1\r\nHost: "
+
+
+@lru_cache(maxsize=16)
+def _bare(user_agent: str) -> str:
+    return f"\r\nUser-Agent: {user_agent}\r\nAccept-Encoding: identity\r\ntraceparent: 00-"
+
+
 class Outgoing:
     """Requests to one endpoint. Header values of the endpoint are read at each request, and remembered to be hidden."""
 
     __slots__ = (
-        "addresses", "deferred", "direct", "endpoint", "made_for", "origin", "port", "private", "relayed", "_begun",
-        "_bare", "_defaults", "_whole",
+        "addresses", "deferred", "direct", "endpoint", "made_for", "origin", "port", "private", "relayed", "_bare",
+        "_host", "_user_agent", "_whole",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, user_agent: str) -> None:
@@ -67,16 +77,12 @@ class Outgoing:
         self._whole = ""
         if self.relayed:
             self._whole = f"http://{authority_of(endpoint)}" if endpoint.addresses else self.origin
-        self._defaults = {
-            "host": ("Host", endpoint.authority),
-            "user-agent": ("User-Agent", user_agent),
-            "accept-encoding": ("Accept-Encoding", "identity"),
-        }
-        self._bare = not endpoint.headers and endpoint.auth is None
-        if endpoint.proxy is not None and endpoint.proxy.auth is not None:
-            self._bare = False
-        # (method, path) -> request line and own headers up to the trace id, for requests that add nothing to them.
-        self._begun: dict[tuple[str, str], str] = {}
+        self._host = endpoint.authority
+        self._user_agent = user_agent
+        adds = endpoint.headers or endpoint.auth or self._whole or (endpoint.proxy and endpoint.proxy.auth)
+        #: Of requests that have our own headers alone, what follows the host up to the trace id; empty where the
+        #: endpoint adds to them, a proxy is told the whole url, or the host has to be refused.
+        self._bare = _bare(user_agent) if not adds and self._host.isprintable() else ""
 
     def head(
         self,
@@ -94,12 +100,12 @@ class Outgoing:
         cannot be read.
         """
         if self._bare and not headers:
-            begun = self._begun.get((method, path)) or self._begin(method, path)
+            begun = f"{_line(method, path)}{self._host}{self._bare}"
         else:
             fields = self.fields(headers, hidden, credential)
             if self._whole and (let := auth.proxy_header_of(self.endpoint.proxy)) is not None:
                 fields[let[0].lower()] = let
-            begun = f"{self._line(method, path)}{_lines(fields)}traceparent: 00-"
+            begun = f"{method} {self._whole}{_escaped(path)} HTTP/1.1\r\n{_lines(fields)}traceparent: 00-"
         if body is not None:
             end = f"Content-Length: {len(body)}\r\n\r\n"
         elif method in _WITH_BODY:
@@ -124,7 +130,7 @@ class Outgoing:
             addresses=self.endpoint.addresses if host == self.endpoint.host else (),
             address_port=0,
         )
-        outgoing = Outgoing(endpoint, self._defaults["user-agent"][1])
+        outgoing = Outgoing(endpoint, self._user_agent)
         outgoing.made_for = self.endpoint
         return outgoing
 
@@ -147,7 +153,7 @@ class Outgoing:
         credential replaces all. Raises `Failure(auth)` when a secret cannot be read.
         """
         endpoint = self.endpoint
-        chosen = dict(self._defaults)
+        chosen = self._defaults()
         for name, secret in endpoint.headers:
             self._add(chosen, name, secrets.read(secret), hidden)
         for name, value in headers:
@@ -171,14 +177,12 @@ class Outgoing:
         covered = [pair for name, pair in fields.items() if name not in _UNSIGNED]
         return Asked(method, self.origin + _escaped(path), covered, body)
 
-    def _line(self, method: str, path: str) -> str:
-        return f"{method} {self._whole}{_escaped(path)} HTTP/1.1\r\n"
-
-    def _begin(self, method: str, path: str) -> str:
-        begun = f"{self._line(method, path)}{_lines(self._defaults)}traceparent: 00-"
-        if len(self._begun) < _MAX_BEGUN:  # paths may be made up per request
-            self._begun[method, path] = begun
-        return begun
+    def _defaults(self) -> Fields:
+        return {
+            "host": ("Host", self._host),
+            "user-agent": ("User-Agent", self._user_agent),
+            "accept-encoding": ("Accept-Encoding", "identity"),
+        }
 
     @staticmethod
     def _add(chosen: Fields, name: str, value: str, hidden: set[str]) -> None:

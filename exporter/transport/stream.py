@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Stream:
     """Implements `contracts.StreamResponse`."""
 
-    __slots__ = ("headers", "status", "t0", "_answer", "_connection", "_deadline", "_decoder", "_timers")
+    __slots__ = ("headers", "status", "t0", "_answer", "_connection", "_deadline", "_decoder", "_readable", "_timers")
 
     def __init__(self, answer: Answer, exchange: "HttpExchange") -> None:
         self.status = answer.status
@@ -27,7 +27,8 @@ class Stream:
         self._connection = exchange.connection
         self._deadline = exchange.deadline
         self._timers = exchange.timers
-        self._decoder = content.decoder_of(answer, exchange.endpoint.max_body)
+        self._readable = content.readable(answer)
+        self._decoder = content.decoder_of(answer, exchange.endpoint.max_body) if self._readable else None
 
     async def next(self, until: float) -> Sequence[Chunk] | None:
         """The chunks that arrived since the last call, or None at the clean end."""
@@ -46,8 +47,11 @@ class Stream:
     async def body(self, limit: int = 4096) -> bytes:
         """The rest of the body, at most `limit` bytes.
 
-        The status of an answer that is not 2xx says more than a body that was cut, so there what came is returned.
+        The status of an answer that is not 2xx says more than a body that was cut or is in an unknown coding: there
+        what came is returned, or nothing.
         """
+        if not self._readable:
+            return b""
         parts: list[bytes] = []
         size = 0
         try:

@@ -17,7 +17,7 @@ from exporter.model.state import State
 from exporter.slices import unhurried
 from exporter.web import drift, replicas, transcript
 from exporter.web.answers import JSON, answer, problem
-from exporter.web.connection import patience
+from exporter.web.connection import Patience, patience
 from exporter.web.doors import Doors
 from exporter.web.selection import Wanted, wanted
 from exporter.web.words import STATES, stamp
@@ -44,11 +44,13 @@ class Api:
             return answer(400, {"error": "bad parameters", "problems": problems})
         response = web.StreamResponse(headers=JSON)
         if request.method != hdrs.METH_HEAD:
-            async with self._places, patience():
-                await self._write(request, response, asked)
+            async with self._places, patience() as reading:
+                await self._write(request, response, asked, reading)
         return response
 
-    async def _write(self, request: web.Request, response: web.StreamResponse, asked: "_Asked") -> None:
+    async def _write(
+        self, request: web.Request, response: web.StreamResponse, asked: "_Asked", reading: Patience
+    ) -> None:
         found = await _found(self._ledger, asked)
         await response.prepare(request)
         head = json.dumps(
@@ -65,9 +67,11 @@ class Api:
             parts.append(mark + json.dumps(target(record, replicas.of(record, self._ledger))))
             size, mark = size + len(parts[-1]), ",\n"
             if size > 16 * 1024:
-                await response.write("".join(parts).encode())
+                with reading:
+                    await response.write("".join(parts).encode())
                 parts, size = [], 0
-        await response.write("".join([*parts, "]}\n"]).encode())
+        with reading:
+            await response.write("".join([*parts, "]}\n"]).encode())
 
     async def target(self, request: web.Request) -> web.Response:
         """One target, with its recent runs; of one that is several servers, how they are together and each of them."""
@@ -192,6 +196,7 @@ def _probe(name: str, probe: ProbeRecord, *, recent: bool) -> dict[str, Any]:
         "timeout_seconds": probe.job.schedule.timeout,
         "duration_seconds": probe.last_duration,
         "phase_seconds": dict(probe.phases),
+        "stamps": last.measurement.stamps if last else None,
         "server_seconds": dict(probe.server_seconds),
         "drift": drift.values(probe),
         "ttft_seconds": dict(stream.ttft) if stream else {},

@@ -11,6 +11,7 @@ from typing import Any, cast
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMethod
 
+from exporter.transport.turns import turns
 from exporter.web.access import Access
 from exporter.web.headers import METHODS, harden
 from exporter.web.tls import Guest, Handshake
@@ -23,7 +24,7 @@ IDLE_TIMEOUT = 180.0
 WRITE_TIMEOUT = 8.0
 #: Seconds for which the rest of a refused request is read and thrown away.
 LINGER = 1.0
-#: Seconds a client may take to read a whole long answer.
+#: Seconds a client may take to read a whole long answer, those in which nothing was ready for it aside.
 READ_TIMEOUT = 60.0
 #: Bytes waiting for a client to read them, per connection, before writing pauses.
 WRITE_BUFFER = 32 * 1024
@@ -33,16 +34,41 @@ MAX_HEAD = 64 * 1024
 MAX_CONNECTIONS = 4096
 #: Seconds a connection may wait without a request before another may have its place.
 PATIENCE = 1.0
+#: Seconds that reading a request head, and that beginning its answer, take on the loop. Thousands may come in one turn
+#: of it: they are read, and answered, a few in each.
+PIECE = 0.00025
+#: Bytes of requests that wait to be read, of all clients together.
+MAX_KEPT = 16 * 1024 * 1024
 _NO_LINGER = struct.pack("ii", 1, 0)
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
 
 
+class Patience:
+    """What is left of the time that a client has to read one answer; `with` it, something is ready for the client."""
+
+    def __init__(self, deadline: asyncio.Timeout) -> None:
+        self._deadline = deadline
+        self._clock = asyncio.get_running_loop().time
+        self._left, self._began = READ_TIMEOUT, 0.0
+
+    def __enter__(self) -> None:
+        self._began = self._clock()
+        self._deadline.reschedule(self._began + self._left)
+
+    def __exit__(self, *_: object) -> None:
+        self._left -= self._clock() - self._began
+        if not self._deadline.expired():
+            self._deadline.reschedule(None)
+
+
 @contextlib.asynccontextmanager
-async def patience() -> AsyncIterator[None]:
-    """Bounds how long a client may take to read one answer that is written piece by piece."""
+async def patience() -> AsyncIterator[Patience]:
+    """Bounds how long a client may take to read one answer that is written piece by piece. The time in which there was
+    nothing for it to read is ours: on a machine that is short of CPU, long answers take long to make.
+    """
     try:
-        async with asyncio.timeout(READ_TIMEOUT):
-            yield
+        async with asyncio.timeout(None) as deadline:
+            yield Patience(deadline)
     except TimeoutError:
         raise ConnectionResetError("the client reads too slowly") from None
 
@@ -57,6 +83,7 @@ class Crowd:
         self.limit = limit or max(8, min(MAX_CONNECTIONS, files // 4))
         self.members: set[Guest] = set()
         self.waiting: dict[Guest, float] = {}  # since when, the longest first
+        self.kept = 0  # bytes that wait to be read
 
     def admit(self, connection: Guest, now: float) -> bool:
         """Take a connection in, if need be in the place of an idle one. False: there is no place."""
@@ -86,6 +113,7 @@ class Connection(web.RequestHandler):
         "_crowd",
         "_deaf",
         "_head_bytes",
+        "_kept",
         "_quiet",
         "_serving",
         "_stalled",
@@ -106,6 +134,7 @@ class Connection(web.RequestHandler):
         self._deaf = False  # what still comes is thrown away
         self._quiet: asyncio.Event | None = None
         self._head_bytes = 0
+        self._kept = b""  # what came and waits to be read
         self._timer: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
 
@@ -136,14 +165,39 @@ class Connection(web.RequestHandler):
             if self._quiet is not None:
                 self._wait(LINGER / 5, self._quiet.set)
             return
-        if data and not self._serving:
-            if self._head_bytes == 0:
-                self._wait(HEAD_TIMEOUT)
-            elif self._head_bytes > MAX_HEAD:
-                self.hang_up()
-                return
-            self._head_bytes += len(data)
+        if self._serving or not data:
+            super().data_received(data)
+            return
+        if self._head_bytes == 0:
+            self._wait(HEAD_TIMEOUT)
+            self._crowd.waiting.pop(self, None)  # it has asked, as far as we know
+        elif self._head_bytes > MAX_HEAD:
+            self.hang_up()
+            return
+        self._head_bytes += len(data)
+        self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
+        """Read it when its turn comes, and nothing more until then."""
+        if self._wire is None or self._crowd.kept + len(data) > MAX_KEPT:
+            self.hang_up()
+            return
+        self._crowd.kept += len(data)
+        self._kept = data
+        self._wire.pause_reading()
+        turns.after(PIECE, self._read)
+
+    def _read(self) -> None:
+        data, self._kept = self._kept, b""
+        self._crowd.kept -= len(data)
+        if self._wire is None or self._wire.is_closing():
+            return
+        self._wire.resume_reading()
+        if self._deaf:
+            return
         super().data_received(data)
+        if not self._serving and self._wire is not None:
+            self._crowd.waiting.setdefault(self, self._loop.time())  # half a head
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -246,7 +300,13 @@ class _Server(web.Server):
         self._own_loop = asyncio.get_running_loop()
         self._crowd = crowd
         self._access = access
-        super().__init__(access.guard(inner.request_handler), request_factory=request_of, loop=self._own_loop)
+        guarded = access.guard(inner.request_handler)
+
+        async def answer(request: web.BaseRequest) -> web.StreamResponse:
+            await turns.pause(PIECE)
+            return await guarded(request)
+
+        super().__init__(answer, request_factory=request_of, loop=self._own_loop)
 
     def __call__(self) -> web.RequestHandler:
         connection = Connection(

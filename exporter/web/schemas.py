@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from exporter.model.failure import Reason, Status
+from exporter.model.observation import Stamps
 from exporter.model.state import State
 from exporter.model.stream import Channel, Outcome
 
@@ -93,6 +94,7 @@ _PROBE = {
     "timeout_seconds": number(),
     "duration_seconds": maybe(number("Of the last attempt; waiting and backoff excluded.")),
     "phase_seconds": named(number(), "Of the last run: dns, connect, tls, first_byte, transfer."),
+    "stamps": maybe(one_of(Stamps, "Whose stamps the times of the last run are made of.")),
     "server_seconds": named(number(), "The server's own account of the last run."),
     "drift": maybe(ref("Drift")),
     "ttft_seconds": named(number(), f"Of the last run, by channel: {', '.join(Channel)}."),

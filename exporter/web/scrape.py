@@ -38,11 +38,12 @@ class Scrapes:
         if not await self._turn():
             return web.Response(status=503, text="too many slow scrapes at once\n", headers={hdrs.RETRY_AFTER: "1"})
         try:
-            async with patience(), aclosing(self._exposition.render(form, zipped=zipped)) as slices:
+            async with patience() as reading, aclosing(self._exposition.render(form, zipped=zipped)) as slices:
                 await response.prepare(request)
                 async for text in slices:
-                    for start in range(0, len(text), PIECE):
-                        await response.write(text[start : start + PIECE])
+                    with reading:
+                        for start in range(0, len(text), PIECE):
+                            await response.write(text[start : start + PIECE])
         finally:
             self._places.release()
         return response

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
 from exporter.model.access import ServerTls
+from exporter.transport.turns import turns
 
 #: Seconds a client has for its handshake, and for its goodbye.
 HANDSHAKE_TIMEOUT = 8
 GOODBYE_TIMEOUT = 1
+#: Seconds that a step of a handshake takes on the loop: of thousands who shake hands at once a few do in each turn.
+STEP = 0.0005
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
@@ -74,7 +77,8 @@ class Handshake(SSLProtocol):
         self._entering = asyncio.get_running_loop()
         self._crowd = crowd
         self._sans = sans
-        self._wire: asyncio.BaseTransport | None = None
+        self._wire: asyncio.Transport | None = None
+        self._shaken = False
         nobody: Any = None  # waits for it
         super().__init__(
             self._entering, connection, tls, nobody, server_side=True, ssl_handshake_timeout=HANDSHAKE_TIMEOUT,
@@ -83,7 +87,7 @@ class Handshake(SSLProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The client is there; it gets a place or none, and no answer before it has shaken hands."""
-        self._wire = transport
+        self._wire = cast(asyncio.Transport, transport)
         if self._crowd.admit(self, self._entering.time()):
             super().connection_made(transport)
         else:
@@ -92,14 +96,30 @@ class Handshake(SSLProtocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         """It has gone."""
         self._crowd.leave(self)
+        self._wire = None
         super().connection_lost(exc)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Something came. A step of the handshake waits for its turn, and nothing more comes until then."""
+        if self._shaken or self._wire is None:
+            super().buffer_updated(nbytes)
+            return
+        self._wire.pause_reading()
+        turns.after(STEP, lambda: self._step(nbytes))
+
+    def _step(self, nbytes: int) -> None:
+        if self._wire is not None and not self._wire.is_closing():
+            self._wire.resume_reading()
+            super().buffer_updated(nbytes)
 
     def drop(self) -> None:
         """Close at once: others wait for the place."""
         self._crowd.leave(self)
-        cast(asyncio.Transport, self._wire).abort()
+        if self._wire is not None:
+            self._wire.abort()
 
     def passed(self, transport: asyncio.BaseTransport) -> bool:
         """The handshake is done: whether the client is one that may come in."""
+        self._shaken = True
         self._crowd.leave(self)
         return named(transport.get_extra_info("peercert"), self._sans)

@@ -32,6 +32,8 @@ def account(result: Result) -> Iterator[str]:
         yield f"  detail: {_line(result.detail)}"
     yield f"  attempts: {result.attempts}, timeout {latency(job.schedule.timeout)}, trace id {result.trace_id or '-'}"
     yield from _measured(result.measurement)
+    if job.target.endpoint.kernel_stamps:
+        yield f"  timestamps: {result.measurement.stamps}"
     if (stream := seen.stream) is not None:
         first = ", ".join(f"{channel} {latency(seconds)}" for channel, seconds in stream.ttft.items())
         yield f"  stream: {stream.outcome}, first token {first or 'none'}, {stream.token_events} token events"

@@ -45,6 +45,7 @@ def test_the_shape_is_stable() -> None:
                         "certificate_not_after": None,
                         "trace_id": "0af7651916cd43dd8448eb211c80319c",
                         "suspect": False,
+                        "stamps": "loop",
                         "answer": "",
                         "stream": None,
                         "server_seconds": {},
@@ -78,6 +79,7 @@ def test_the_shape_is_stable() -> None:
                         "certificate_not_after": None,
                         "trace_id": "0af7651916cd43dd8448eb211c80319c",
                         "suspect": False,
+                        "stamps": "loop",
                         "answer": "OK. All tokens are in the right place.",
                         "stream": {
                             "outcome": "complete",

@@ -8,6 +8,7 @@ import pytest
 from click.testing import Result
 
 from exporter import app, log, process
+from exporter.config import loader
 from exporter.config.problems import ConfigError, Problem
 from exporter.contracts import CannotListen
 
@@ -19,10 +20,11 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The options the daemon would have been started with, and the log settings."""
     seen: list[Any] = []
 
-    def run_blocking(options: app.Options) -> int:
+    def run_blocking(options: app.Options, loaded: object) -> int:
         seen.append(options)
         return 0
 
+    monkeypatch.setattr(loader, "beforehand", lambda paths: [])
     monkeypatch.setattr(process, "run_blocking", run_blocking)
     monkeypatch.setattr(log, "configure", lambda *args: seen.append(args))
     return seen
@@ -167,7 +169,7 @@ def test_problems_of_the_config_are_told_one_a_line(
 ) -> None:
     problems = [Problem("a.yml", 3, 5, "targets[0].url", "is missing"), Problem("a.yml", 9, 1, "", "is not YAML")]
 
-    def refuse(_: app.Options) -> int:
+    def refuse(*_: object) -> int:
         raise ConfigError(problems)
 
     monkeypatch.setattr(process, "run_blocking", refuse)
@@ -186,7 +188,7 @@ def test_problems_of_a_url_have_no_line(invoke: Invoke, monkeypatch: pytest.Monk
 def test_an_address_that_is_taken_is_exit_code_1(
     invoke: Invoke, started: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: app.Options) -> int:
+    def refuse(*_: object) -> int:
         raise CannotListen("cannot listen on *:10838: address already in use")
 
     monkeypatch.setattr(process, "run_blocking", refuse)

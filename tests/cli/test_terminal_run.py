@@ -20,7 +20,7 @@ from exporter.demo.stage import Stage
 
 pytestmark = pytest.mark.slow
 
-PATIENCE = 60
+PATIENCE = 180
 COLUMNS = 80
 _ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07)")
 

@@ -4,12 +4,14 @@ import ast
 import asyncio
 import inspect
 import re
+import time
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exporter.demo.mood import Act, Mood, Timeline
 from exporter.demo.stage import Stage
 
 PAGE = Path(__file__).parents[2] / "docs" / "client.md"
@@ -36,6 +38,7 @@ async def run(block: str, names: dict[str, Any]) -> str:
 
 
 async def test_every_block_runs_and_prints_what_it_says(stage: Stage) -> None:
+    stage.servers["fraud"].timeline = Timeline([Act(Mood.WELL, 3600.0)], time.monotonic)  # its first version, for long
     names: dict[str, Any] = {}
     for block in BLOCKS:
         code = block.replace("http://127.0.0.1:8000", stage.urls["assistant"])

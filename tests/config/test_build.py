@@ -98,7 +98,22 @@ def test_equal_values_are_shared() -> None:
         assert job.thresholds is first.thresholds
         assert job.target.endpoint.headers is first.target.endpoint.headers
         assert job.target.endpoint.tls is first.target.endpoint.tls
-        assert job.ask.__self__.settings is first.ask.__self__.settings  # type: ignore[attr-defined]
+        assert job.ask is first.ask, "what asks differs in nothing but the host, which it does not know"
+
+
+def test_who_asks_something_else_is_another() -> None:
+    alike = {"url": "http://h:8000/a", "protocol": "openai", "model": "m"}
+    others: list[dict[str, Any]] = [
+        {"model": "n"}, {"url": "http://h:8000/b"}, {"url": "http://h:8001/a"}, {"url": "https://h:8000/a"},
+        {"url": "http://h:8000/a?b"}, {"wake": True}, {"server": "vllm"}, {"protocol": "tgi"},
+        {"probes": {"health": {"expect": {"status": 204}}}, "protocol": "http"},
+    ]  # fmt: skip
+    made = jobs(*({**alike, "probes": {"health": {}}, **other, "name": str(n)} for n, other in enumerate(others)),
+                {**alike, "name": "x", "probes": {"health": {}, "ready": {}}},
+                {**alike, "name": "y", "probes": {"health": {}}, "url": "http://i:8000/a", "labels": {"a": "b"}},
+                )  # fmt: skip
+    assert made["x", "health"].ask is made["y", "health"].ask
+    assert len({job.ask for job in made.values()}) == len(others) + 2
 
 
 @pytest.mark.parametrize(
@@ -107,6 +122,7 @@ def test_equal_values_are_shared() -> None:
         {"url": "http://h:8001"}, {"url": "http://h:8000/a"}, {"url": "http://h:8000?a"}, {"url": "https://h:8000"},
         {"model": "m"}, {"protocol": "mlflow"}, {"auth": {"bearer": "a"}}, {"auth": {"bearer": {"env": "HOME"}}},
         {"headers": {"X": "a"}}, {"tls": {"server_name": "x"}}, {"connection": "keep_alive"}, {"max_body": "1MB"},
+        {"timestamps": "kernel"},
         {"follow_redirects": True}, {"startup": "1m"}, {"saturated_at": {"waiting": 9}},
         {"probes": {"health": {"interval": "16s"}}},
         {"probes": {"health": {"timeout": "6s"}}}, {"probes": {"health": {"retry": {"attempts": 2}}}},

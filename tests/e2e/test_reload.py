@@ -53,6 +53,15 @@ def tasks() -> Counter[str]:
     return Counter(name for name in names if not name.startswith("Runner."))
 
 
+async def test_what_was_loaded_beforehand_is_taken_and_kept_by_nobody(tmp_path: Path, write: Write) -> None:
+    held = loader.beforehand([tmp_path / "models.yml"])
+    (tmp_path / "models.yml").write_text("wrong")
+    made = app.Daemon(app.Options(config=(tmp_path / "models.yml",), listen=()), loaded=held)
+    assert held == []
+    assert len(made._built.jobs) == 10
+    await made.transport.close()
+
+
 async def test_no_task_is_left(daemon: app.Daemon, write: Write) -> None:
     await asyncio.sleep(0)
     before, replaced = tasks(), daemon._kept.replaced

@@ -106,6 +106,21 @@ def test_users_and_certificates_change_without_a_restart(served: Served, folder:
     until("plain HTTP", lambda: plain() == 200, within=30, log=served.daemon.process.tail)
 
 
+def test_no_scrape_is_lost_while_it_changes(served: Served) -> None:
+    """Another user and a certificate with every change, the socket stays: whoever is let in before and after is so all
+    the while.
+    """
+    one, alice = said("alice", "s3cr3t-one"), hashed("s3cr3t-one")
+    for number in range(8):
+        served.write(TLS + f"basic_auth_users: {{alice: '{alice}', user{number}: '{hashed('s3cr3t-two')}'}}\n")
+        (served.folder / "server.pem").write_bytes(
+            (served.folder / ("near_expiry.pem", "good.pem")[number % 2]).read_bytes()
+        )
+        served.daemon.process.signal(signal.SIGHUP)
+        assert [served.get(headers=one).status for _ in range(5)] == [200] * 5
+    served.until("the last user", 200, said("user7", "s3cr3t-two"))
+
+
 @pytest.mark.parametrize(
     "broken",
     [

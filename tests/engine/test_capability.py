@@ -53,7 +53,7 @@ def test_the_state_of_a_target_with_nothing_else_rests_on_no_canary(world):
     world.advance(60)
     verdict = world.ledger.targets["t"].verdict
     assert (verdict.state, verdict.verified) == (State.HEALTHY, False)
-    assert world.ledger.targets["t"].lifecycle.load is None
+    assert world.ledger.targets["t"].lifecycle is None
 
 
 def test_it_is_asked_once_after_the_first_cheap_run_and_then_on_its_own_schedule(world):

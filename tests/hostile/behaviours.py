@@ -238,19 +238,23 @@ UNLISTED = (set(WHOLE) | set(SLOW)) - {row.path for row in BEHAVIOURS} - _HELPER
 
 @dataclass(frozen=True)
 class Peer:
-    """A port of the hostile server, what a call to it may be told to be, and whether that is known at once."""
+    """A port of the hostile server, what a call to it may be told to be, and whether that is known at once.
+
+    `reasons`: what the transport may say (OK: an answer); `means`: what a protocol makes of that answer.
+    """
 
     port: str
-    reasons: frozenset[Reason]
+    reasons: frozenset[Reason | None]
     fast: bool = True
     scheme: str = "grpc"
     host: str = "127.0.0.1"
+    means: str = "healthy"
 
     def __str__(self) -> str:
         return f"{self.scheme}-{self.port}"
 
 
-def peer(port: str, *reasons: Reason, **more: object) -> Peer:
+def peer(port: str, *reasons: Reason | None, **more: object) -> Peer:
     return Peer(port, frozenset(reasons), **more)  # type: ignore[arg-type]
 
 
@@ -272,4 +276,37 @@ PEERS = (
     peer("tls_wrong_host", R.TLS_HOSTNAME, scheme="grpcs"),
     peer("tls_old", R.TLS, scheme="grpcs"),
     peer("tls_client_certificate", R.TLS, R.RESET, R.DISCONNECTED, scheme="grpcs"),
+    peer("h2_serving", OK),
+    peer("h2_no_greeting", R.TIMEOUT, fast=False),
+    peer("h2_silence", R.TIMEOUT, fast=False),
+    peer("h2_stall", R.TIMEOUT, fast=False),
+    peer("h2_no_end", R.TIMEOUT, fast=False),
+    peer("h2_drip", R.TIMEOUT, fast=False),
+    # grpcio has bounds of its own (what was not asked for, too), and hangs up where they are met first.
+    peer("h2_message_endless", R.TOO_LARGE, R.PROTOCOL),
+    peer("h2_ping_flood", R.TOO_LARGE, R.PROTOCOL),
+    peer("h2_settings_flood", R.TOO_LARGE, R.PROTOCOL),
+    peer("h2_empty_flood", R.TOO_LARGE, R.PROTOCOL),
+    peer("h2_headers_endless", R.TOO_LARGE, R.PROTOCOL),
+    peer("h2_huge_frame", R.PROTOCOL),
+    peer("h2_huge_trailers", R.PROTOCOL),
+    peer("h2_bad_block", R.PROTOCOL),
+    peer("h2_bad_settings", R.PROTOCOL),
+    peer("h2_goaway", R.DISCONNECTED),
+    peer("h2_close", R.DISCONNECTED),
+    peer("h2_reset", R.RESET),
+    peer("h2_close_in_message", R.DISCONNECTED),
+    peer("h2_reset_in_message", R.RESET),
+    peer("h2_two_messages", R.PROTOCOL),
+    peer("h2_no_message", R.PROTOCOL),
+    peer("h2_no_trailers", R.PROTOCOL),
+    peer("h2_html", R.PROTOCOL),
+    peer("h2_zip_bomb", R.TOO_LARGE),
+    peer("h2_packed", OK),
+    peer("h2_packed_lie", R.ENCODING),
+    peer("h2_nonsense", OK, means="malformed"),
+    peer("h2_not_serving", OK, means="not_ready"),
+    peer("h2_injection", OK, means="http_status"),
+    peer("h2_unauthenticated", OK, means="auth"),
+    peer("h2_busy", OK, means="overloaded"),
 )

@@ -7,33 +7,42 @@ from collections.abc import Mapping
 
 _JSON = (
     "invalid", "huge", "deep", "nan", "big_int", "duplicate_keys", "bom", "bad_utf8", "surrogate", "wrong_types",
-    "list", "null", "empty", "injection",
+    "list", "null", "empty", "injection", "version_long",
 )  # fmt: skip
 _NO_MODEL = (
     {f"json_{name}": "malformed" for name in (*_JSON, "long_text", "long_escapes", "deeper_and_deeper")}
     | {f"json_{name}": "too_large" for name in ("many_numbers", "many_lists", "many_objects", "many_keys")}
     | {"json_error_in_200": "error_event"}
 )
-_TEXT = ("body_until_close", "over_long", "second_answer", "chunked_ok")
+_TEXT = ("body_until_close", "over_long", "second_answer", "chunked_ok", "empty_header", "no_reason_phrase")
+_NOTHING = ("status_204_body", "status_204_close")
 _REFUSED = {
     "status_304": "redirect", "status_302": "redirect", "status_401_echo": "auth", "status_429": "rate_limited",
     "status_503_loading": "not_ready", "error_with_br": "rate_limited",
 }  # fmt: skip
-_PACKED = ("gzip", "gzip_members", "deflate", "deflate_raw", "encoding_identity")
+#: Whole, sound, and JSON of another kind than a model's answer.
+_OTHER = (
+    "gzip", "gzip_members", "deflate", "deflate_raw", "encoding_identity", "interim_one", "redirect_ok", "reuse_close",
+    "reuse_reset", "reuse_stray", "tls_good", "tls_near_expiry",
+)  # fmt: skip
 
 MEANING: Mapping[str, Mapping[str, str]] = {
     "http": _REFUSED,
-    "open_inference": _NO_MODEL
-    | _REFUSED
-    | {"status_204_body": "malformed", "status_204_close": "malformed"}
-    | dict.fromkeys((*_TEXT, *_PACKED), "malformed"),
-    "openai": dict.fromkeys(_TEXT, "empty")
+    "open_inference": _NO_MODEL | _REFUSED | dict.fromkeys((*_TEXT, *_NOTHING, *_OTHER), "malformed"),
+    "metadata": _NO_MODEL
+    | dict.fromkeys(("json_injection", "json_version_long", "json_surrogate"), "healthy")
+    | {"json_error_in_200": "malformed"},
+    "openai": _REFUSED
+    | dict.fromkeys((*_TEXT, *_NOTHING), "empty")
+    | dict.fromkeys(_OTHER, "malformed")
     | {
         "sse_no_finish": "incomplete", "sse_comments_only": "empty", "sse_empty": "empty", "sse_bad_utf8": "malformed",
         "sse_error_event": "error_event", "sse_thousands": "expectation", "sse_not_json": "malformed",
         "sse_json_instead": "error_event",
     },
-    "ollama": dict.fromkeys(_TEXT, "malformed")
+    "ollama": _REFUSED
+    | dict.fromkeys(_NOTHING, "empty")
+    | dict.fromkeys((*_TEXT, *_OTHER), "malformed")
     | {"ndjson_never_done": "incomplete", "ndjson_error_line": "error_event", "ndjson_bad_utf8": "malformed"},
 }  # fmt: skip
 

@@ -17,26 +17,29 @@ HEALTHY = "healthy"
 _ALL: frozenset[Group] = frozenset(
     {"tcp", "dns", "headers", "status", "body", "encoding", "redirects", "reuse", "tls", "json"}
 )
-#: What every protocol meets by a way of its own: how it asks, and how it reads the answer.
-_OWN: frozenset[Group] = frozenset({"tcp", "body"})
+#: What a stream meets: it is asked for and read by a way of its own.
+_STREAMED: frozenset[Group] = _ALL - {"json"}
 _TENSOR = {"name": "x", "shape": [1], "datatype": "FP32", "data": [1.0]}
 
 
 @dataclass(frozen=True)
 class Asking:
-    """How a protocol asks: the probe's kind and own settings, its other settings, what it reads."""
+    """How a protocol asks: the probe's kind and own settings, its other settings, what it reads, its name."""
 
     kind: str
     groups: frozenset[Group]
     probe: Mapping[str, Any]
     settings: Mapping[str, Any]
+    protocol: str | None = None
 
 
 PROTOCOLS: Mapping[str, Asking] = {
     "http": Asking("health", _ALL, {}, {}),
-    "open_inference": Asking("infer", _OWN | {"status", "encoding", "json"}, {"inputs": [_TENSOR]}, {}),
-    "openai": Asking("stream", _OWN | {"sse"}, {}, {"server": "generic", "wake": True}),
-    "ollama": Asking("stream", _OWN | {"ndjson"}, {}, {"wake": True}),
+    "open_inference": Asking("infer", _ALL, {"inputs": [_TENSOR]}, {}),
+    # What a server says of itself, part of which becomes labels.
+    "metadata": Asking("metadata", frozenset({"json"}), {}, {}, "open_inference"),
+    "openai": Asking("stream", _STREAMED | {"sse"}, {}, {"server": "generic", "wake": True}),
+    "ollama": Asking("stream", _STREAMED | {"ndjson"}, {}, {"wake": True}),
 }
 
 
@@ -107,7 +110,7 @@ def _spoken(hostile: Hostile) -> Iterator[Row]:
                 _expected(row, protocol),
                 row.fast,
                 {
-                    "protocol": protocol,
+                    "protocol": asking.protocol or protocol,
                     "tls": {"ca_file": hostile.ca_file},
                     "follow_redirects": row.follow,
                     "connection": "keep_alive" if row.repeat else "fresh",
@@ -138,7 +141,14 @@ def _called(peer: Peer, hostile: Hostile) -> Row:
         f"{peer}" if peer.host == "127.0.0.1" else "grpc-unknown_name",
         "grpc_health",
         f"{peer.scheme}://{peer.host}:{hostile.ports[peer.port]}",
-        frozenset(map(str, peer.reasons)) | ({"timeout"} if peer.port == "blackhole" else set()),
+        frozenset(peer.means if reason is None else str(reason) for reason in peer.reasons)
+        | ({"timeout"} if peer.port == "blackhole" else set()),
         peer.fast,
-        {"protocol": "grpc_health", "tls": {"ca_file": hostile.ca_file}, "probes": {"health": timing(peer.fast)}},
+        {
+            "protocol": "grpc_health",
+            "tls": {"ca_file": hostile.ca_file},
+            "max_body": f"{MAX_BODY}B",
+            "auth": {"bearer": SECRET, "hosts": ["*"]},
+            "probes": {"health": timing(peer.fast)},
+        },
     )

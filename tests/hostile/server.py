@@ -18,12 +18,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from tests.hostile.answers import SLOW, WHOLE, _reset, jsonish
+from tests.hostile.calls import CALLS
 
 Serve = Callable[[StreamReader, StreamWriter], Awaitable[None]]
 
 
 #: When paths below /control/ were asked, on the clock that all processes share.
 arrivals: dict[str, list[float]] = {}
+#: From when to when this process, which has little to do, did not get to run: the machine stood still, or had no core.
+pauses: list[tuple[float, float]] = []
+#: Seconds between two looks at that, and of a pause that is told.
+LOOK, PAUSE = 0.01, 0.05
 
 
 async def talk(reader: StreamReader, writer: StreamWriter) -> None:
@@ -39,7 +44,7 @@ async def talk(reader: StreamReader, writer: StreamWriter) -> None:
             arrivals.setdefault(path, []).append(time.monotonic())
             path = "/ok"
         elif path == "/arrivals":
-            writer.write(jsonish(json.dumps(arrivals).encode()))
+            writer.write(jsonish(json.dumps({"arrivals": arrivals, "pauses": pauses}).encode()))
             continue
         elif path.endswith("/api/ps"):
             path = "/unknown"  # what is in memory is not told; the question after it gets the behaviour
@@ -53,6 +58,17 @@ async def talk(reader: StreamReader, writer: StreamWriter) -> None:
             return
         else:
             writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+
+async def watch() -> None:
+    """Take down when this process stood still."""
+    last = time.monotonic()
+    while True:
+        await asyncio.sleep(LOOK)
+        now = time.monotonic()
+        if now - last > PAUSE:
+            pauses.append((last, now))
+        last = now
 
 
 async def close(reader: StreamReader, writer: StreamWriter) -> None:
@@ -138,11 +154,14 @@ async def main(certificates: Path | None) -> None:
         server = await asyncio.start_server(guarded(serve), "127.0.0.1", 0, ssl=context, backlog=512)
         ports[name] = server.sockets[0].getsockname()[1]
 
+    watching = asyncio.create_task(watch())
     await listen("main", talk)
     await listen("close", close)
     await listen("reset", reset)
     await listen("mute", mute)
     await listen("noise", noise)
+    for name, peer in CALLS.items():
+        await listen(name, peer.talk)
     taken, hole = refused(), blackhole()
     ports["refused"] = taken.getsockname()[1]
     ports["blackhole"] = hole[0].getsockname()[1]
@@ -151,6 +170,7 @@ async def main(certificates: Path | None) -> None:
             await listen(name, talk, context)
     print(json.dumps(ports), flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
+    watching.cancel()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -172,9 +173,26 @@ def test_the_table_has_every_path() -> None:
     assert len(names) == len(set(names))
 
 
+#: What is a matter of sockets more than of what is read from them, for the driver on sockets of our own.
+OF_SOCKETS = [row for row in BEHAVIOURS if row.scheme == "http" and row.group in ("tcp", "body", "reuse", "sse")]
+
+
 @pytest.mark.parametrize("row", BEHAVIOURS, ids=lambda row: row.name)
 async def test_alone(row: Behaviour, hostile: Hostile, transport: Transport) -> None:
+    await alone(row, row.endpoint(hostile.ports, hostile.ca_file, max_body=MAX_BODY), hostile, transport)
+
+
+@pytest.mark.parametrize("row", OF_SOCKETS, ids=lambda row: row.name)
+async def test_alone_with_the_kernels_stamps(row: Behaviour, hostile: Hostile, transport: Transport) -> None:
     endpoint = row.endpoint(hostile.ports, hostile.ca_file, max_body=MAX_BODY)
+    stamped = replace(endpoint, kernel_stamps=True)
+    # What its first connection opens for all stays open.
+    await attempt(transport, CONTROL, replace(stamped, port=hostile.healthy), 10.0)
+    await alone(row, stamped, hostile, transport)
+
+
+async def alone(row: Behaviour, endpoint: Endpoint, hostile: Hostile, transport: Transport) -> None:
+    """Its verdict and its time, and that it leaves nothing behind."""
     timeout, limit = bound(row)
     async with nothing_leaks():
         await in_time(lambda: attempt(transport, row, endpoint, timeout), limit, transport, hostile)

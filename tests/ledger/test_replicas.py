@@ -69,8 +69,8 @@ def test_a_group_follows_its_members() -> None:
     ledger = Ledger()
     for name in ("g@a", "g@b", "g@c"):
         ledger.add(job(name, "g"))
-    ledger.targets["g@a"].info["model_version"] = "3"
-    ledger.targets["g@b"].info["model_version"] = "4"
+    ledger.targets["g@a"].info = {"model_version": "3"}
+    ledger.targets["g@b"].info = {"model_version": "4"}
     group = ledger.groups["g"]
     assert (dict(group.states()), dict(group.versions())) == ({U: 3}, {"3": 1, "4": 1})
     assert group.standings()[1] == Standing("b", U, "4")

@@ -11,6 +11,7 @@ from exporter.model.endpoint import Endpoint
 from exporter.model.failure import Failure, Reason
 from exporter.model.job import Kind
 from exporter.model.observation import Observation
+from exporter.protocols import detect_grpc
 from exporter.protocols.grpc_health import CHECK
 from exporter.protocols.open_inference_grpc import SERVICE
 from exporter.protocols.proto import health_pb2, open_inference_pb2
@@ -29,10 +30,15 @@ NOT_SERVING = health_pb2.HealthCheckResponse(status=2).SerializeToString()
 Methods = Mapping[str, Callable[[Call], bytes]]
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detect_grpc, "PATIENCE", 30.0)  # a machine that stands still is no news of the server
+
+
 async def detect(port: int, scheme: str = "grpc", host: str = "127.0.0.1") -> Observation:
     transport = Transport(user_agent="test")
     exchange = transport.exchange(
-        Endpoint(scheme, host, port), deadline=time.perf_counter() + 10, trace_id="0" * 31 + "1", memory={}
+        Endpoint(scheme, host, port), deadline=time.perf_counter() + 60, trace_id="0" * 31 + "1", memory={}
     )
     try:
         return await build("auto", Kind.DETECT, scheme=scheme, port=port).detect(exchange)
@@ -126,7 +132,8 @@ def received(listener: socket.socket) -> bytes:
         return connection.recv(100)
 
 
-async def test_silence_decides_nothing() -> None:
+async def test_silence_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detect_grpc, "PATIENCE", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         failure = (await detect(listener.getsockname()[1])).failure
     assert failure is not None

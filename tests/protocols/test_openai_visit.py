@@ -5,7 +5,8 @@ import json
 import pytest
 from aiohttp import web
 
-from exporter.model.failure import Reason
+from exporter.model.failure import Failure, Reason
+from exporter.model.job import Kind
 from tests.fakes.hosted_openai import KEY, HostedOpenAi
 from tests.fakes.litellm import LiteLlm
 from tests.fakes.nim import Nim
@@ -13,6 +14,7 @@ from tests.fakes.openai_api import OpenAiApi
 from tests.fakes.sglang import Sglang
 from tests.fakes.vllm import Vllm
 from tests.protocols.on_the_wire import WATCHED, known
+from tests.protocols.scripted import FakeExchange, build
 
 pytestmark = pytest.mark.slow
 
@@ -169,6 +171,21 @@ async def test_a_listing_that_hangs_does_not_take_the_canarys_time(reach, monkey
         for kind in ("infer", "stream"):
             assert (await reach(server, "openai", kind, model=server.model, memory=memory)).failure is None
         assert server.asked.count("GET /v1/models") == 1
+
+
+@pytest.mark.parametrize("kind", [Kind.INFER, Kind.STREAM])
+async def test_a_listing_that_came_too_late_is_not_the_canarys_verdict(kind):
+    """It may be a 404, which means nothing more than that there is no listing."""
+
+    def late(body):
+        exchange.clock = exchange.deadline + 1.0
+        return 404, "Not Found"
+
+    over = Failure(Reason.TIMEOUT, "no time was left to start")
+    exchange = FakeExchange({"GET /v1/models": late, "POST /v1/chat/completions": over})
+    with pytest.raises(Failure) as caught:
+        await getattr(build("openai", kind, {}, model="m"), str(kind))(exchange)
+    assert caught.value.reason is Reason.TIMEOUT
 
 
 async def test_a_hosted_api_without_a_route_for_each_model(reach):

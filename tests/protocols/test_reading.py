@@ -88,6 +88,27 @@ def test_large_bodies_are_read_alike(text):
         assert repr(parse(body)) == repr(json.loads(body))
 
 
+def taken(body: bytes, length: int) -> int:
+    """Bytes of memory that it takes to parse a body, at the peak."""
+    tracemalloc.start()
+    try:
+        assert len(parse(body)) == length
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wide", ["\u4e2d", "\U0001f600", "\\ud83d\\ude00"])
+def test_one_wide_character_makes_a_whole_text_wide(wide):
+    most, more = int(reading.MEMORY * 0.99) // 5, reading.MEMORY // 5 + 1000
+    assert taken(f'"{"x" * most}{wide}"'.encode(), most + 1) <= reading.MEMORY
+    with pytest.raises(Failure, match="MB of memory") as caught:
+        parse(f'"{"x" * more}{wide}"'.encode())
+    assert caught.value.reason is Reason.TOO_LARGE
+    assert len(parse(f'"{"x" * more}"'.encode())) == more
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("unit", [b"1", b"1.5", b"[]", b"{}", b'{"a":1}', b'"x"', b"[[1,2],[3,4]]"])
 def test_more_than_memory_holds_is_not_parsed(unit):
@@ -95,14 +116,7 @@ def test_more_than_memory_holds_is_not_parsed(unit):
     one = sum(weight * (unit + b",").count(mark) for mark, weight in reading._WEIGHTS.items())
     most = int(reading.MEMORY * 0.99) // one
     collected = gc.isenabled()
-    tracemalloc.start()
-    try:
-        value = parse(b"[" + b",".join([unit] * most) + b"]" + BIG)
-        assert len(value) == most
-        used, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert used <= reading.MEMORY
+    assert taken(b"[" + b",".join([unit] * most) + b"]" + BIG, most) <= reading.MEMORY
     assert gc.isenabled() is collected
     for more in (b"[" + b",".join([unit] * (2 * most)) + b"]", b"[" + b",".join([unit] * (2 * most))):
         with pytest.raises(Failure) as caught:

@@ -30,7 +30,7 @@ def probe(aiohttp_server, transport):
     """`await probe(app, protocol, kind, own, ...)`: one attempt; returns the observation, a raised failure included."""
     servers = {}
 
-    async def run(app, name, kind, own=None, *, timeout=5.0, path="", memory=None, **more):
+    async def run(app, name, kind, own=None, *, timeout=30.0, path="", memory=None, **more):
         server = servers.get(app) or await aiohttp_server(app)
         servers[app] = server
         endpoint = Endpoint("http", "127.0.0.1", server.port, path)
@@ -160,7 +160,7 @@ async def test_times_are_those_of_the_tokens(probe):
     ],
 )
 async def test_outcomes_over_the_wire(probe, parts, own, outcome, reason):
-    found = await probe(app_of(POST_v1_chat_completions=streaming(*parts)), "openai", "stream", own, timeout=20)
+    found = await probe(app_of(POST_v1_chat_completions=streaming(*parts)), "openai", "stream", own, timeout=90)
     assert found.stream.outcome is outcome
     if outcome is Outcome.DISCONNECTED:
         assert found.failure.reason in (Reason.RESET, Reason.TRUNCATED)

@@ -84,7 +84,7 @@ class Remembered:
     def pause(self, name: str, passed_over: Mapping[str, str]) -> None:
         """Probes of a target that do not run just now, with the reason."""
         for probe, reason in passed_over.items():
-            self.ledger.targets[name].probes[probe].paused[reason] = True
+            self.ledger.targets[name].probes[probe].paused = {reason: True}
 
     def verdict(self, since: float = -inf, unread: Iterable[Target] = (), **terms: Any) -> GateVerdict:
         """Of a gate that wants one run, unless the terms say something else."""

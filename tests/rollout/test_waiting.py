@@ -44,7 +44,7 @@ def wait(tmp_path: Path) -> Wait:
 async def test_what_flaps_is_never_good_until_it_is_steady(server: Moody, wait: Wait) -> None:
     server.refusing = lambda number: number % 3 == 0
     best = []
-    verdict = await wait(server.target(), timeout=5.0, look=lambda each: best.append(each.standings[0].have))
+    verdict = await wait(server.target(), timeout=8.0, look=lambda each: best.append(each.standings[0].have))
     assert not verdict.ready
     assert max(best) == 2
     assert len(server.infers) > 6, "it was asked often enough to tell"
@@ -96,7 +96,7 @@ async def test_another_version_holds_the_gate_up_and_its_runs_prove_nothing(serv
 async def test_a_version_that_never_comes_is_told_at_the_end(server: Moody, wait: Wait) -> None:
     target = server.target()
     target["probes"]["metadata"] = SELDOM
-    verdict = await wait(target, version="7", timeout=2.0)
+    verdict = await wait(target, version="7", timeout=6.0)
     (blocking,) = verdict.as_json()["blocking"]
     assert (blocking["reason"], blocking["version"]) == ("version", "1")
     assert blocking["detail"] == "it serves version 1, wanted is 7"
@@ -104,7 +104,7 @@ async def test_a_version_that_never_comes_is_told_at_the_end(server: Moody, wait
 
 async def test_an_address_at_which_nobody_is_holds_the_gate_up(server: Moody, wait: Wait) -> None:
     target = server.target(replicas=["127.0.0.1", "127.0.0.2"])
-    verdict = await wait(target, timeout=3.0)
+    verdict = await wait(target, timeout=6.0)
     (blocking,) = verdict.blocking
     assert (blocking.target, blocking.state, blocking.reason) == (
         f"fraud@127.0.0.2:{server.port}", "error", "connect_refused",
@@ -115,7 +115,7 @@ async def test_an_address_at_which_nobody_is_holds_the_gate_up(server: Moody, wa
 async def test_all_addresses_and_not_too_few(server: Moody, wait: Wait) -> None:
     target = server.target(replicas=["127.0.0.1"])
     assert (await wait(target, min_addresses=1)).ready
-    verdict = await wait(target, min_addresses=2, timeout=2.0)
+    verdict = await wait(target, min_addresses=2, timeout=6.0)
     assert [(each.target, each.reason, each.have, each.want) for each in verdict.blocking] == [
         ("fraud", "addresses", 1, 2)
     ]
@@ -145,11 +145,11 @@ async def test_a_budget_is_heeded_while_waiting(server: Moody, wait: Wait) -> No
 
 
 async def test_an_answer_that_takes_too_long_is_not_good(server: Moody, wait: Wait) -> None:
-    verdict = await wait(server.target(), max_duration=0.001, timeout=2.0)
+    verdict = await wait(server.target(), max_duration=0.001, timeout=6.0)
     (blocking,) = verdict.blocking
     assert (blocking.state, blocking.reason, blocking.have) == ("healthy", "slow", 0)
-    assert (await wait(server.target(), max_duration=5.0)).ready
-    verdict = await wait(server.target(), max_ttft=5.0, timeout=1.0)
+    assert (await wait(server.target(), max_duration=30.0)).ready
+    verdict = await wait(server.target(), max_ttft=5.0, timeout=5.0)
     assert verdict.blocking[0].hint == "probes: {stream: {}}"
 
 
@@ -215,7 +215,7 @@ async def test_a_golden_set_is_run_when_it_is_wanted(server: Moody, wait: Wait, 
 async def test_a_golden_set_below_its_threshold_holds_the_gate_up(server: Moody, wait: Wait, tmp_path: Path) -> None:
     target = server.target()
     target["probes"]["golden"] = golden(tmp_path, *[1] * 20)
-    verdict = await wait(target, evaluate=True, timeout=5.0)
+    verdict = await wait(target, evaluate=True, timeout=10.0)
     (blocking,) = verdict.blocking
     assert (blocking.state, blocking.have) == ("unhealthy", 3)
     assert len(server.infers) > 20

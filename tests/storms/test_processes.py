@@ -47,6 +47,17 @@ def runs_of(daemon: Daemon, name: str, what: str = "runs") -> float:
     return daemon.scrape().value(f"model_probe_{what}_total", target=name, probe="health") or 0
 
 
+def told_until_it_ends(daemon: Daemon) -> list[tuple[int, int]]:
+    """What it answers at /-/ready and /-/healthy, again and again until nobody answers."""
+    told = []
+    try:
+        while True:
+            told.append((daemon.get("/-/ready").status, daemon.get("/-/healthy").status))
+            time.sleep(0.05)
+    except OSError:
+        return told
+
+
 def test_sigterm_with_a_hundred_probes_in_flight(tmp_path: Path, peers: Hostile, figure: Figure) -> None:
     url = f"http://127.0.0.1:{peers.ports['main']}/body_drip"
     config = {
@@ -60,10 +71,14 @@ def test_sigterm_with_a_hundred_probes_in_flight(tmp_path: Path, peers: Hostile,
         daemon.process.signal(signal.SIGTERM)
         until("ready to go 503", lambda: answers(f"{daemon.url}/-/ready", 503), within=10, every=0.01)
         unready = time.perf_counter() - asked
+        told = told_until_it_ends(daemon)
         assert daemon.process.wait(30) == 0
         took = time.perf_counter() - asked
         figure(f"SIGTERM, 100 probes in flight: 503 after {unready:.3f} s, ended after {took:.2f} s of a grace of 4 s")
         assert unready < took / 2, "it said so when all was over"
+        assert len(told) >= 10, "it stopped answering long before it ended"
+        assert {ready for ready, _ in told} == {503}, "it took itself for ready again"
+        assert {healthy for _, healthy in told} == {200}, "who ends in good order is not sick: kubelet would kill it"
         assert took < 4 + 5, "the probes were waited for"
         assert_quiet(daemon)
 

@@ -1,4 +1,4 @@
-"""A transport on both loops, and a server that says what a test tells it to say."""
+"""A transport on both loops, and with both drivers; and a server that says what a test tells it to say."""
 
 import asyncio
 import time
@@ -20,6 +20,22 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Every test here runs on both loops."""
     return loops.both()
+
+
+#: Whole conversations, which are to be the same whoever reads from the socket.
+BY_BOTH_DRIVERS = ("test_http", "test_stream")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test there that opens plain connections does so with the loop's transports, and with our own."""
+    if metafunc.module.__name__.rpartition(".")[2] in BY_BOTH_DRIVERS and "opened" in metafunc.fixturenames:
+        metafunc.parametrize("kernel_stamps", [False, True], ids=["", "kernel"], indirect=True)
+
+
+@pytest.fixture
+def kernel_stamps(request: pytest.FixtureRequest) -> bool:
+    """Whether connections have the kernel's stamps, and so the other driver."""
+    return bool(getattr(request, "param", False))
 
 
 def answer(body: bytes = b"ok", *headers: str, status: str = "200 OK") -> bytes:
@@ -94,13 +110,13 @@ Open = Callable[..., HttpExchange]
 
 
 @pytest.fixture
-async def opened(transport: Transport, server: Server) -> AsyncIterator[Open]:
+async def opened(transport: Transport, server: Server, kernel_stamps: bool) -> AsyncIterator[Open]:
     """`opened(timeout=..., keep=..., **endpoint fields)`: an exchange with the server, closed at the end."""
     made: list[HttpExchange] = []
     endpoints: dict[Any, Endpoint] = {}
 
-    def make(timeout: float = 5.0, keep: tuple[str, str] | None = None, **fields: Any) -> HttpExchange:
-        fields = {"scheme": "http", "host": "127.0.0.1", "port": server.port} | fields
+    def make(timeout: float = 20.0, keep: tuple[str, str] | None = None, **fields: Any) -> HttpExchange:
+        fields = {"scheme": "http", "host": "127.0.0.1", "port": server.port, "kernel_stamps": kernel_stamps} | fields
         endpoint = endpoints.setdefault(tuple(sorted(fields.items(), key=lambda item: item[0])), Endpoint(**fields))
         exchange = transport.exchange(
             endpoint, deadline=time.perf_counter() + timeout, trace_id="0af7651916cd43dd8448eb211c80319c", memory={},
@@ -109,6 +125,8 @@ async def opened(transport: Transport, server: Server) -> AsyncIterator[Open]:
         made.append(exchange)
         return exchange
 
+    if kernel_stamps:
+        make()  # what the first of them opens for all stays open
     yield make
     for exchange in made:
         await exchange.close()

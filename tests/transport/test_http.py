@@ -279,8 +279,16 @@ async def test_an_address_that_swallows_leaves_time_for_the_next(server: Server)
             filler.connect(("127.0.0.9", server.port))
     transport = Transport(user_agent="x", resolver=Resolver(lambda *_: ["127.0.0.9", "127.0.0.1"]))
     endpoint = Endpoint("http", "two.test", server.port)
-    exchange = transport.exchange(endpoint, deadline=time.perf_counter() + 1, trace_id="0" * 32, memory={})
-    assert (await exchange.request("GET", "/")).status == 200
+    for _ in range(5):
+        began = time.perf_counter()
+        exchange = transport.exchange(endpoint, deadline=began + 1, trace_id="0" * 32, memory={})
+        with contextlib.suppress(Failure):
+            assert (await exchange.request("GET", "/")).status == 200
+            break
+        await exchange.close()
+        assert time.perf_counter() > began + 1.2, "it gave up, and this machine was on time"
+    else:
+        pytest.fail("this machine was late five times")
     await exchange.close()
     pinned = Endpoint("http", "two.test", server.port, addresses=("127.0.0.9",))
     exchange = transport.exchange(pinned, deadline=time.perf_counter() + 0.1, trace_id="0" * 32, memory={})
@@ -407,14 +415,17 @@ async def test_out_of_descriptors_waits_and_goes_on(
             return getattr(loop, name)
 
     monkeypatch.setattr("exporter.transport.dial.get_running_loop", Short)
-    assert (await opened().request("GET", "/")).status == 200
+    assert (await opened(kernel_stamps=False).request("GET", "/")).status == 200
     assert not failures
 
 
 @pytest.mark.parametrize("keep_alive", [False, True])
-async def test_nothing_is_left_for_the_collector(server: Server, transport: Transport, keep_alive: bool) -> None:
+@pytest.mark.parametrize("kernel_stamps", [False, True])
+async def test_nothing_is_left_for_the_collector(
+    server: Server, transport: Transport, keep_alive: bool, kernel_stamps: bool
+) -> None:
     """A cycle per request would be most of the work of a busy exporter's collector."""
-    endpoint = Endpoint("http", "127.0.0.1", server.port, keep_alive=keep_alive)
+    endpoint = Endpoint("http", "127.0.0.1", server.port, keep_alive=keep_alive, kernel_stamps=kernel_stamps)
 
     async def run() -> None:
         exchange = transport.exchange(

@@ -336,7 +336,8 @@ HOSTILE: dict[str, tuple[bytes | Talk, Reason, str]] = {
 async def test_bad_proxies(opened: Open, proxy: Server, kind: str) -> None:
     step, reason, told = HOSTILE[kind]
     proxy.script = [step]
-    asked = opened(proxy=there(proxy), scheme="https", host="model.example", port=443, timeout=0.5)
+    timeout = 0.5 if reason is Reason.CONNECT_TIMEOUT else 30.0
+    asked = opened(proxy=there(proxy), scheme="https", host="model.example", port=443, timeout=timeout)
     with pytest.raises(Failure) as caught:
         await asked.request("GET", "/")
     assert caught.value.reason is reason

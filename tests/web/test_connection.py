@@ -1,6 +1,8 @@
 import asyncio
+import contextlib
 import gzip
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -116,6 +118,36 @@ async def test_who_has_to_make_room_before_asking_is_told_so(
     assert b" 200 OK" in await third.ask(HEAD + b"Connection: close\r\n\r\n")
 
 
+class Busy:
+    """Whose turn never comes by itself."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], object]] = []
+
+    def after(self, cost: float, go_on: Callable[[], object]) -> None:
+        self.waiting.append(go_on)
+
+    async def pause(self, cost: float) -> None:
+        pass
+
+
+async def test_who_has_asked_keeps_the_place_until_it_is_read(
+    monkeypatch: pytest.MonkeyPatch, client: Client, dial: Any
+) -> None:
+    busy = Busy()
+    monkeypatch.setattr(client.server.runner.crowd, "limit", 1)  # type: ignore[union-attr]
+    monkeypatch.setattr(connection, "PATIENCE", 0.0)
+    monkeypatch.setattr(connection, "turns", busy)
+    first = await dial()
+    await first.say(HEAD + b"\r\n")
+    async with asyncio.timeout(10):
+        while not busy.waiting:
+            await asyncio.sleep(0.01)
+    assert status(await (await dial()).hear()) == 503
+    busy.waiting.pop()()
+    assert b" 200 OK" in await first.reader.readuntil(b"healthy\n")
+
+
 async def test_a_full_crowd_drops_who_idled_longest_and_none_at_work(dial: Any) -> None:
     crowd = Crowd(limit=2)
     dropped: list[str] = []
@@ -217,6 +249,15 @@ async def test_what_is_not_a_fair_request_is_refused_and_closed(hasty: None, dia
     assert heard.count(b"HTTP/1.") == 1
     assert b"Server: model-exporter" in heard
     assert b"aiohttp" not in heard
+
+
+async def test_a_head_whose_lines_are_long_and_many_is_not_read(dial: Any) -> None:
+    """Each line is one that may be, and there are few enough of them."""
+    wire = await dial()
+    lines = b"".join(b"X-%d: %s\r\n" % (number, b"y" * 8000) for number in range(100))
+    with contextlib.suppress(ConnectionError):
+        await wire.say(HEAD + lines + b"\r\n")
+    assert await wire.hear() == b""
 
 
 async def test_a_body_nobody_asked_for_is_not_read(hasty: None, dial: Any) -> None:

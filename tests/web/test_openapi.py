@@ -46,7 +46,9 @@ def furnish(house: Any) -> None:
     record.certificate_not_after = WALL + 1
     record.probes["stream"].drift = Drift()
     score = Score("accuracy", {Example.SCORED: 3}, 0.5, 0.1, 0.9, 0.8, below=True, dataset="ab" * 32)
-    record.evaluations.setdefault("golden", Evaluated()).note(score, WALL)
+    evaluated = Evaluated()
+    evaluated.note(score, WALL)
+    record.evaluations = {"golden": evaluated}
     house.watch("new", State.UNKNOWN)
     for number, state in enumerate((State.HEALTHY, State.ERROR, State.HEALTHY)):
         place = f"10.0.0.{number}:8000"

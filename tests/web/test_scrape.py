@@ -2,6 +2,7 @@ import asyncio
 import gzip
 import socket
 import zlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from exporter.model.state import State
-from exporter.web import connection, scrape
+from exporter.web import api, connection, scrape
 
 pytestmark = pytest.mark.slow
 
@@ -128,3 +129,24 @@ async def test_only_so_many_wait_for_a_turn(monkeypatch: pytest.MonkeyPatch, ope
     assert set(found) == {200, 503}
     assert found.count(200) >= 4
     assert await one() == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/api/v1/targets"])
+async def test_a_reader_has_its_time_however_long_the_answer_takes_to_make(
+    monkeypatch: pytest.MonkeyPatch, client: Client, house: Any, path: str
+) -> None:
+    """A machine that is short of CPU may need longer to write a scrape than its reader may to read it."""
+    house.watch("a")
+
+    async def late(items: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        async for item in items:
+            await asyncio.sleep(0.6)
+            yield item
+
+    render, unhurried = scrape.Exposition.render, api.unhurried
+    monkeypatch.setattr(scrape.Exposition, "render", lambda *args, **kind: late(render(*args, **kind)))
+    monkeypatch.setattr(api, "unhurried", lambda items: late(unhurried(items)))
+    monkeypatch.setattr(connection, "READ_TIMEOUT", 0.5)
+    answer = await client.get(path, headers={"Accept-Encoding": "identity"})
+    text = await answer.text()
+    assert text.endswith("]}\n") if path.startswith("/api") else "model_probe_runs_total{" in text

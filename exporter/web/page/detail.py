@@ -124,7 +124,7 @@ def _probe(probe: ProbeRecord, now: float) -> ProbeSheet:
     )
 
 
-def _facts(probe: ProbeRecord) -> Iterator[Fact]:
+def _times(probe: ProbeRecord) -> Iterator[Fact]:
     if probe.last_duration is not None:
         yield Fact("latency", latency(probe.last_duration))
     if (first := first_token(probe)) is not None:
@@ -135,10 +135,16 @@ def _facts(probe: ProbeRecord) -> Iterator[Fact]:
         yield Fact("longest gap", latency(probe.max_gap))
     for part, seconds in probe.server_seconds.items():
         yield Fact(f"server: {part}", latency(seconds))
+    if probe.last is not None and probe.job.target.endpoint.kernel_stamps:
+        yield Fact("timestamps", probe.last.measurement.stamps)
+
+
+def _facts(probe: ProbeRecord) -> Iterator[Fact]:
+    yield from _times(probe)
     yield Fact("runs healthy", f"{probe.successes} of {probe.runs}")
     yield Fact("every", format_duration(probe.interval))
     yield Fact("timeout", format_duration(probe.job.schedule.timeout))
-    if probe.tokens.total():
+    if any(probe.tokens.values()):
         spent = ", ".join(f"{amount(count)} {kind}" for kind, count in probe.tokens.items() if count)
         yield Fact("tokens spent", spent)
     if probe.http_status is not None:

@@ -110,7 +110,7 @@ def first_token(probe: ProbeRecord) -> float | None:
 
 def tokens(record: TargetRecord) -> int:
     """Tokens that the probing of a target has cost since the exporter runs."""
-    return sum(probe.tokens.total() for probe in record.probes.values())
+    return sum(sum(probe.tokens.values()) for probe in record.probes.values())
 
 
 def notes_of(record: TargetRecord, now: float, group: Replicas | None) -> Iterator[str]:

@@ -143,7 +143,8 @@ async def test_evaluations(client: Client, house: Any, score: Score | None, said
     assert "No evaluation is configured" in await words(client, "evaluations")
     house.watch("odd", probes=(("golden", Kind.EVALUATE),))
     record = house.ledger.targets["odd"]
-    evaluated = record.evaluations["golden"] = Evaluated()
+    evaluated = Evaluated()
+    record.evaluations = {"golden": evaluated}
     assert "odd golden has not run yet" in await words(client, "evaluations")
     evaluated.note(score, WALL - 60)
     assert f"odd golden {said} 1 min ago" in await words(client, "evaluations")
