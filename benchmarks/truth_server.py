@@ -5,16 +5,19 @@
 The path says what to do, in milliseconds: `/FIRST.GAP.MORE` sends the head and the first piece FIRST after the request,
 and MORE pieces GAP apart; `/bPERIOD.OFFSET` answers all at once, OFFSET after the next multiple of PERIOD. A POST gets
 tokens as server-sent events of OpenAI's API, anything else bytes of a body. Stamps are of CLOCK_MONOTONIC, which all
-processes of a machine share.
+processes of a machine share. When a request came is for the kernel to say: that this server was late to read it is no
+fault of who asked. Linux only.
 """
 
 import asyncio
 import gc
 import json
 import socket
+import struct
 import sys
-from time import perf_counter
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterable
+from time import perf_counter, time
+from typing import Any, NamedTuple
 
 TOKEN = {"id": "1", "object": "chat.completion.chunk", "model": "m"}
 HEAD = "HTTP/1.1 200 OK\r\nContent-Type: "
@@ -22,8 +25,8 @@ END = b"0\r\n\r\n"
 
 
 class Asked(NamedTuple):
-    """One request. `accepted` is None on a connection that was open already; `sent` has a stamp for each piece, taken
-    before it was handed to the kernel.
+    """One request. `accepted` is None on a connection that was open already; `received` is the kernel's stamp, `sent`
+    has one for each piece, taken before it was handed to the kernel.
     """
 
     trace: str
@@ -47,17 +50,44 @@ EVENTS = [_event({"delta": {"content": f"{word} "}, "finish_reason": None}) for 
 LAST = _event({"delta": {}, "finish_reason": "stop"}) + b"e\r\ndata: [DONE]\n\n\r\n" + END
 
 
-class Talk(asyncio.Protocol):
-    """One connection."""
+#: Linux's SO_TIMESTAMPNS, which is what the stamp beside the bytes is called, too; and a `struct timespec`.
+STAMPS, TIMESPEC = 35, struct.Struct("@ll")
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+
+def arrived(beside: Iterable[tuple[int, int, bytes]]) -> float:
+    """The kernel's stamp, of real time, on the clock of all others; now, where there is none."""
+    real, now = time(), perf_counter()  # in this order: a pause between them makes the truth no longer than it was
+    for level, kind, data in beside:
+        if (level, kind) == (socket.SOL_SOCKET, STAMPS):
+            seconds, nanoseconds = TIMESPEC.unpack_from(data)
+            return now - (real - seconds - nanoseconds / 1e9)
+    return now
+
+
+class Talk:
+    """One connection. All it writes is small, and fits into what the kernel keeps for a socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
         self.accepted: float | None = perf_counter()
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by inheritance
+        self.sock = sock
         self.buffer = b""
         self.received = 0.0
+        asyncio.get_running_loop().add_reader(sock, self.readable)
 
-    def data_received(self, data: bytes) -> None:
-        at = perf_counter()
+    def readable(self) -> None:
+        """Bytes came, or the end."""
+        try:
+            data, beside, _, _ = self.sock.recvmsg(65536, socket.CMSG_SPACE(TIMESPEC.size))
+        except OSError:
+            data = b""
+        if data:
+            self.take(arrived(beside), data)
+        else:
+            asyncio.get_running_loop().remove_reader(self.sock)
+            self.sock.close()
+
+    def take(self, at: float, data: bytes) -> None:
+        """A part of a request."""
         if not self.buffer:
             self.received = at
         self.buffer += data
@@ -94,9 +124,12 @@ class Talk(asyncio.Protocol):
         wait = at - perf_counter()
         if wait > 0:
             asyncio.get_running_loop().call_later(wait, self._send, note, pieces, at, gap)
-        elif not self.transport.is_closing():
+        elif self.sock.fileno() >= 0:
             note.sent.append(perf_counter())
-            self.transport.write(pieces.pop(0))
+            try:
+                self.sock.send(pieces.pop(0))
+            except OSError:
+                return
             if pieces:
                 self._send(note, pieces, at + gap, gap)
             else:
@@ -115,13 +148,26 @@ def _told(line: str) -> None:
 async def main() -> None:
     loop = asyncio.get_running_loop()
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-    server = await loop.create_server(Talk, sock=listener)
+    listener.setsockopt(socket.SOL_SOCKET, STAMPS, 1)  # and so has each connection
+    listener.setblocking(False)
+
+    def accept() -> None:
+        try:
+            while True:
+                sock, _ = listener.accept()
+                sock.setblocking(False)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                Talk(sock)
+        except OSError:
+            return
+
+    loop.add_reader(listener, accept)
     loop.add_reader(0, lambda: _told(line) if (line := sys.stdin.readline()) else sys.exit(0))
     gc.collect()
     gc.freeze()
     gc.disable()
     print(listener.getsockname()[1], flush=True)
-    await server.serve_forever()
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

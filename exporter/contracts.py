@@ -53,10 +53,16 @@ class Headers:
         return self.get("content-type").partition(";")[0].strip().lower()
 
 
+class Body(bytes):
+    """A body that is not small. `room`: bytes by which it is shorter than `max_body`, which what is made of it may take."""
+
+    room = 0
+
+
 @frozen
 class Response:
-    """A whole answer. `body` is decoded (Content-Encoding undone) and at most `max_body` long; `ended` is the stamp
-    of its last byte; `url` is the final address after redirects, without query.
+    """A whole answer. `body` is decoded (Content-Encoding undone) and at most `max_body` long, a `Body` where it is not
+    small; `ended` is the stamp of its last byte; `url` is the final address after redirects, without query.
     """
 
     status: int

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic_core import from_json
 
+from exporter.contracts import Body
 from exporter.model.failure import Failure, Reason
 from exporter.protocols.text import quote
 from exporter.transport.turns import turns
@@ -24,8 +25,8 @@ LARGE = 64 * 1024
 HUGE = 1 << 20
 #: Bodies above this many bytes wait for their turn on the loop, for which a byte counts as so many seconds.
 SMALL, SECONDS_PER_BYTE = 8 * 1024, 1e-7
-#: Bytes of memory that what is in a body may take, beside the body: a million numbers, and little more.
-MEMORY = 50_000_000
+#: Bytes of memory that what is in a body may take, beside the body and what that is shorter than it might be.
+MEMORY = 24_000_000
 #: What a character that is no part of a text stands for, in bytes: a number (32, and twice its place in the list), a
 #: list, an object, an entry of an object, and half of a text.
 _WEIGHTS = {b",": 48, b"[": 80, b"{": 240, b":": 60, b'"': 32}
@@ -78,6 +79,7 @@ def parse(body: bytes | str) -> Any:
 def _parse_large(body: bytes | str) -> Any:
     """As `parse`, by a parser that is faster and stricter: half of a surrogate pair is no text for it."""
     memory, wide = 0, False
+    most = MEMORY + (body.room if isinstance(body, Body) else 0)
     for start in range(0, len(body), LARGE):
         piece = body[start : start + LARGE]
         data = piece.encode("utf-8", "surrogatepass") if isinstance(piece, str) else piece
@@ -85,10 +87,10 @@ def _parse_large(body: bytes | str) -> Any:
         if not wide and (not data.isascii() or b"\\u" in data):
             wide = True
             memory += _WIDE * len(body)
-        if memory > MEMORY:
+        if memory > most:
             # What is no JSON from its beginning is that first of all. It may be cut within a character.
             _read(body[:LARGE] if isinstance(body, str) else body[:LARGE].rstrip(_HIGH), partly=True)
-            raise Failure(Reason.TOO_LARGE, f"the body is JSON of more parts than {MEMORY // 10**6} MB of memory hold")
+            raise Failure(Reason.TOO_LARGE, f"the body is JSON of more parts than {most // 10**6} MB of memory hold")
     return _read(body)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence, Set
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from exporter.contracts import Reply, Response
+from exporter.contracts import Body, Reply, Response
 from exporter.model.endpoint import Obtained, SigV4
 from exporter.model.failure import Failure, Reason
 from exporter.model.observation import Measurement
@@ -30,8 +30,10 @@ _Headers = Sequence[tuple[str, str]]
 _BESIDE = "transport.beside "
 
 
+#: Bodies up to this many bytes are small: what is made of them takes little.
+_SMALL = 64 * 1024
 #: Bodies above this many bytes wait for their turn to be joined, for which a byte counts as so many seconds.
-_LARGE, _SECONDS_PER_BYTE = 1 << 20, 5e-10
+_LARGE, _SECONDS_PER_BYTE = 1 << 20, 1e-9
 
 #: The gRPC status that stands for 401.
 _UNAUTHENTICATED = 16
@@ -83,6 +85,9 @@ class HttpExchange(Conversation):
         whole = answer.content()
         if answer.coding and whole:
             whole = await content.decoded(answer, whole, self._endpoint.max_body, until)
+        if len(whole) > _SMALL:
+            whole = Body(whole)
+            whole.room = max(0, self._endpoint.max_body - len(whole))
         url = self._outgoing.origin + (path.partition("?")[0] if "?" in path else path)
         return Response(answer.status, answer.headers, whole, answer.ended, url)
 

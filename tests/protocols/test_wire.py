@@ -30,10 +30,10 @@ def probe(aiohttp_server, transport):
     """`await probe(app, protocol, kind, own, ...)`: one attempt; returns the observation, a raised failure included."""
     servers = {}
 
-    async def run(app, name, kind, own=None, *, timeout=30.0, path="", memory=None, **more):
+    async def run(app, name, kind, own=None, *, timeout=30.0, path="", memory=None, max_body=10_000_000, **more):
         server = servers.get(app) or await aiohttp_server(app)
         servers[app] = server
-        endpoint = Endpoint("http", "127.0.0.1", server.port, path)
+        endpoint = Endpoint("http", "127.0.0.1", server.port, path, max_body=max_body)
         memory = {} if memory is None else memory
         deadline = time.perf_counter() + timeout
         exchange = transport.exchange(endpoint, deadline=deadline, trace_id="0" * 31 + "1", memory=memory)
@@ -116,7 +116,7 @@ async def test_open_inference(probe):
     assert (found.detected.protocol, found.detected.server) == ("open_inference", "fake")
 
 
-async def test_a_large_answer_is_judged(probe):
+async def test_a_large_answer_is_judged_where_there_is_room_for_it(probe):
     data = [0.5] * 1_000_000
     body = json.dumps({"model_name": "m", "outputs": [{"name": "y", "data": data}]}).encode()
 
@@ -124,8 +124,12 @@ async def test_a_large_answer_is_judged(probe):
         return web.Response(body=body, content_type="application/json")
 
     own = {"body": {}, "expect": {"outputs": [{"name": "y", "data": [0.5]}]}}
-    found = await probe(app_of(POST_v2_models_m_infer=infer), "open_inference", "infer", own, model="m", timeout=30)
+    app = app_of(POST_v2_models_m_infer=infer)
+    found = await probe(app, "open_inference", "infer", own, model="m", timeout=30, max_body=40_000_000)
     assert found.failure.detail == "output y: data has 1000000 elements, expected 1"
+    found = await probe(app, "open_inference", "infer", own, model="m", timeout=30)
+    assert found.failure.reason is Reason.TOO_LARGE
+    assert found.failure.detail == "the body is JSON of more parts than 28 MB of memory hold"
 
 
 async def test_a_stream_cut_anywhere(probe):
