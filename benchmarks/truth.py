@@ -204,6 +204,7 @@ def measure(
         until("the exporter", lambda: exporter.returncode or answers(f"{url}/-/ready"), within=60, log=exporter.tail)
         assert exporter.returncode is None, exporter.tail()
         time.sleep(interval + 3)
+        scraped(f"{url}/metrics")  # the first one renders all there is, and is the only one that does
         server.report()
         null = stack.enter_context(_null(folder, server.port, null_rate, beside, theirs))
         ended = threading.Event()
