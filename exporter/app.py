@@ -319,6 +319,7 @@ class Daemon:
 
     def _finished(self, result: Result) -> None:
         """Every run ends up here: what `auto` found, and whether it still holds."""
+        self._kept.ran()
         if self._on_result is not None:
             self._on_result(result)
         self._sinks.result(result)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from exporter.garbage import Kept, in_small_steps, never, rarely
+from exporter.garbage import RUNS, Kept, in_small_steps, never, rarely
 
 
 class Ring:
@@ -99,4 +99,37 @@ def test_what_refers_to_itself_and_is_young_goes_all_the_same() -> None:
     gc.enable()
     for _ in range(10_000):
         Ring()
+    assert seen() is None
+
+
+def test_what_runs_leave_in_place_of_others_is_looked_at_in_steps() -> None:
+    """As many objects go as come, so their number tells nothing."""
+    in_small_steps()
+    kept = Kept()
+    largest = 0
+
+    def look(phase: str, info: dict[str, int]) -> None:
+        nonlocal largest
+        if phase == "start":
+            largest = max(largest, len(gc.get_objects(0)) + len(gc.get_objects(1)))
+
+    lasts = [[[number] for number in range(8)] for _ in range(10_000)]
+    gc.collect()
+    gc.callbacks.append(look)
+    gc.enable()
+    for last in lasts:
+        last[:] = [[number] for number in range(8)]
+        kept.ran()
+    gc.disable()
+    gc.callbacks.remove(look)
+    assert 0 < largest < 4 * 8 * RUNS
+
+
+def test_while_nothing_is_to_be_looked_at_runs_do_not_look_either() -> None:
+    kept, seen = Kept(), weakref.ref(Ring())
+    for _ in range(3 * RUNS):
+        kept.ran()
+    assert seen() is not None
+    gc.enable()
+    kept.ran()
     assert seen() is None

@@ -40,7 +40,9 @@ class Reach(Settings):
         "loop. Default: loop.",
     )
     follow_redirects: bool | None = Field(None, description="Follow redirects within the same origin. Default: false.")
-    max_body: Size | None = Field(None, description="Longest body that is read; what is made of it may take 24 MB beyond that. Default: 10MB.")
+    max_body: Size | None = Field(
+        None, description="Longest body that is read; what is made of it may take 24 MB beyond that. Default: 10MB."
+    )
     startup: Duration | None = Field(
         None,
         description="Time after it was added during which a target that was never healthy is loading and not down. "
