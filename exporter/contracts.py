@@ -54,7 +54,7 @@ class Headers:
 
 
 class Body(bytes):
-    """A body that is not small. `room`: bytes by which it is shorter than `max_body`, which what is made of it may take."""
+    """A body that is not small. `room`: bytes by which it is shorter than `max_body`, for what is made of it."""
 
     room = 0
 
