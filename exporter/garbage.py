@@ -3,8 +3,9 @@ second.
 """
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 
 #: What part of the jobs may have been replaced, and how many however few there are, before all is looked at again.
 PART, FEW = 0.1, 100
@@ -12,6 +13,8 @@ PART, FEW = 0.1, 100
 STEPS = (700, 2, 100_000)
 #: Runs after which what is young is looked at, however many objects went meanwhile.
 RUNS = 64
+#: Seconds after which all is looked at once more: the runs leave nothing for it, as far as anybody knows.
+HOUR = 3600.0
 
 
 @contextmanager
@@ -52,10 +55,12 @@ class Kept:
     looked at again once that is a good part: after many targets changed, and not after one of many.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         #: Jobs that have gone since all was looked at.
         self.replaced = 0
         self._runs = 0
+        self._clock = clock
+        self._all_at = clock() + HOUR
 
     def ran(self) -> None:
         """A run ended. What it left stands in the place of what an earlier one had left, so that objects are as many as
@@ -64,7 +69,11 @@ class Kept:
         self._runs += 1
         if self._runs >= RUNS and gc.isenabled():
             self._runs = 0
-            gc.collect(1)
+            if (now := self._clock()) < self._all_at:
+                gc.collect(1)
+            else:
+                self._all_at = now + HOUR
+                gc.collect()
 
     def take(self, jobs: int) -> None:
         """Collect what is garbage now, and keep the rest, which holds so many jobs."""

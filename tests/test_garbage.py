@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from exporter.garbage import RUNS, Kept, in_small_steps, never, rarely
+from exporter.garbage import HOUR, RUNS, Kept, in_small_steps, never, rarely
 
 
 class Ring:
@@ -132,4 +132,18 @@ def test_while_nothing_is_to_be_looked_at_runs_do_not_look_either() -> None:
     assert seen() is not None
     gc.enable()
     kept.ran()
+    assert seen() is None
+
+
+def test_once_an_hour_all_is_looked_at() -> None:
+    now = [0.0]
+    kept, ring = Kept(lambda: now[0]), Ring()
+    seen = weakref.ref(ring)
+    gc.collect()
+    gc.enable()
+    del ring
+    for now[0] in (HOUR - 1, HOUR):
+        assert seen() is not None
+        for _ in range(RUNS):
+            kept.ran()
     assert seen() is None

@@ -121,6 +121,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.on_lost is not None:
             self.on_lost(self)
         if self._closing:
+            self.answer = None  # which may know this connection
             return
         at = perf_counter()
         if exc is None:

@@ -104,10 +104,9 @@ class Unary:
             self._reply = reply = await self._made(library, method, message, metadata, fields, until)
             return reply
         except asyncio.CancelledError:
-            failure = self._late()
-            self._drop()
             if alarm.rang():
-                raise failure from None
+                raise self._given_up() from None  # by no name: frame and failure would hold each other
+            self._drop()
             raise
         except BaseException:
             self._drop()
@@ -183,6 +182,12 @@ class Unary:
 
     def _made_by(self, hidden: set[str]) -> object:
         return (self._endpoint, self._dialler.context_of(self._endpoint), frozenset(hidden))
+
+    def _given_up(self) -> Failure:
+        """What it means that the deadline came now; nothing goes on after it."""
+        failure = self._late()
+        self._drop()
+        return failure
 
     def _drop(self) -> None:
         relay, self._relay = self._relay, None

@@ -183,6 +183,9 @@ class HttpExchange(Conversation):
                 await other.close()
         if self._unary is not None:
             self._unary.close(self._hidden)
+        answer = self._answer
+        if answer is not None and not answer.done:
+            answer.drop()
         connection, self._connection = self._connection, None
         if connection is None:
             return

@@ -131,6 +131,10 @@ class Answer:
             self.failure = failure
             self._parser = None
 
+    def drop(self) -> None:
+        """Nobody reads it any more, and it is not at its end."""
+        self._parser = None
+
     def content(self) -> bytes:
         """The body as received, Content-Encoding still on."""
         parts = self._parts

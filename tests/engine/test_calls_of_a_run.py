@@ -16,8 +16,8 @@ import exporter
 from exporter.app import Daemon, Options
 
 #: Calls, each time that a coroutine is gone on with among them, from its due moment until the run is booked.
-FRESH = 109
-KEPT = 90
+FRESH = 110
+KEPT = 91
 
 OURS = str(Path(exporter.__file__).parent)
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"

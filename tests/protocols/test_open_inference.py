@@ -112,7 +112,7 @@ async def test_metadata_of_another_shape_is_malformed(ask, body):
 
 
 async def test_hostile_names_become_harmless_labels(ask):
-    evil = json.dumps({"name": "a\n\x00b\u202e" + "ä" * 500, "version": "x" * 9_000_000, "extensions": []})
+    evil = json.dumps({"name": "a\n\x00b\u202e" + "ä" * 500, "version": "x" * 4_000_000, "extensions": []})
     info = (await ask("open_inference", "metadata", {"GET /v2": (200, evil)})).info
     assert info["server"].startswith("abä")
     assert all(len(value.encode()) <= 128 for value in info.values())

@@ -14,7 +14,9 @@ from exporter.model.endpoint import Endpoint
 from exporter.model.failure import Failure, Reason
 from exporter.transport import Transport
 from exporter.transport.alarm import Timers
+from exporter.transport.connection import Connection
 from exporter.transport.http import HttpExchange
+from exporter.transport.message import Answer
 from tests.transport.conftest import Server, answer
 from tests.transport.test_http import Reader, Writer, never
 
@@ -110,12 +112,18 @@ async def test_a_wait_between_two_requests_goes_by_no_deadline(server: Server, m
     assert made.failure.reason is Reason.STALLED
 
 
-async def test_nothing_of_an_exchange_is_left_to_the_collector(make: Make, timers: Timers) -> None:
+@pytest.mark.parametrize(("script", "within"), [(answer(), 5.0), (never, 0.1), (answer()[:-1], 0.1)])
+async def test_nothing_of_an_exchange_is_left_to_the_collector(
+    server: Server, make: Make, timers: Timers, script: bytes, within: float
+) -> None:
+    """Nobody looks for what was old when it went, which includes all that waited for its deadline."""
+    server.script = [script]
     gc.collect()
     gc.disable()
     try:
-        await make(lambda exchange: exchange.request("GET", "/"), 5.0)
+        await make(lambda exchange: exchange.request("GET", "/"), within)
         timers.sweep()
-        assert not [each for each in gc.get_objects() if type(each) is HttpExchange]
+        await asyncio.sleep(0.01)
+        assert not [each for each in gc.get_objects() if type(each) in (HttpExchange, Answer, Connection)]
     finally:
         gc.enable()

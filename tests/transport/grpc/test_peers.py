@@ -1,12 +1,17 @@
 """Peers that are no gRPC servers, or bad ones: frame by frame."""
 
+import asyncio
+import gc
 import time
 
 import pytest
 
 from exporter.contracts import Reply
+from exporter.model.endpoint import Endpoint
 from exporter.model.failure import Failure, Reason
-from exporter.transport import frames
+from exporter.transport import Transport, frames
+from exporter.transport.connection import Connection
+from exporter.transport.relay import Relay
 from tests.support.http2 import END_HEADERS, END_STREAM, GREETING, GRPC, HEADERS, MESSAGE, fields, frame, trailers
 from tests.transport.grpc.service import ECHO, failure_of
 
@@ -197,3 +202,26 @@ async def test_what_peers_say_is_not_written_to_the_log(talk, caplog):
     reply = await talk(HEADERS, MESSAGE, trailers((b"grpc-status", b"0"), (b"x-echo", b"\xff s3cret")))
     assert reply.body == b"ok"
     assert not caplog.records
+
+
+async def test_nothing_of_a_call_is_left_to_the_collector(transport: Transport, peer) -> None:
+    """A peer that greets and says no more: all of it was old when the deadline came."""
+    peer.greeting, peer.script = GREETING, [LONG]
+
+    async def run() -> None:
+        deadline = time.perf_counter() + 0.3
+        exchange = transport.exchange(
+            Endpoint("grpc", "127.0.0.1", peer.port), deadline=deadline, trace_id="0" * 32, memory={}
+        )
+        with pytest.raises(Failure):
+            await exchange.call(ECHO, b"hello")
+        await exchange.close()
+
+    gc.collect()
+    gc.disable()
+    try:
+        await run()
+        await asyncio.sleep(0.1)
+        assert not [each for each in gc.get_objects() if type(each) in (Relay, Connection)]
+    finally:
+        gc.enable()
