@@ -88,6 +88,8 @@ class HttpExchange(Conversation):
         if len(whole) > _SMALL:
             whole = Body(whole)
             whole.room = max(0, self._endpoint.max_body - len(whole))
+            if not answer.coding:
+                answer.hold(whole)
         url = self._outgoing.origin + (path.partition("?")[0] if "?" in path else path)
         return Response(answer.status, answer.headers, whole, answer.ended, url)
 

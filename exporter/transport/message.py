@@ -131,6 +131,10 @@ class Answer:
             self.failure = failure
             self._parser = None
 
+    def hold(self, body: bytes) -> None:
+        """Hold this in place of what was received, which is the same: not twice in memory."""
+        self._parts[:] = (body,)
+
     def drop(self) -> None:
         """Nobody reads it any more, and it is not at its end."""
         self._parser = None

@@ -10,8 +10,11 @@ _JSON = (
     "list", "null", "empty", "injection", "version_long",
 )  # fmt: skip
 _NO_MODEL = (
-    {f"json_{name}": "malformed" for name in (*_JSON, "long_text", "long_escapes", "deeper_and_deeper")}
-    | {f"json_{name}": "too_large" for name in ("many_numbers", "many_lists", "many_objects", "many_keys")}
+    {f"json_{name}": "malformed" for name in (*_JSON, "long_text", "deeper_and_deeper")}
+    | {
+        f"json_{name}": "too_large"
+        for name in ("many_numbers", "many_lists", "many_objects", "many_keys", "long_escapes")
+    }
     | {"json_error_in_200": "error_event"}
 )
 _TEXT = ("body_until_close", "over_long", "second_answer", "chunked_ok", "empty_header", "no_reason_phrase")
