@@ -86,7 +86,7 @@ def exporter_config(folder: Path, urls: dict[str, str]) -> dict[str, Any]:
     chat = {"interval": "2s", "prompt": "Say OK.", "max_tokens": 5}
     made["targets"] += [
         {"name": "own-account", "url": urls["own-account"], "protocol": "openai", "model": "tiny-llama",
-         "probes": {"health": {}, "metadata": {}, "stream": chat}},
+         "timestamps": "kernel", "probes": {"health": {}, "metadata": {}, "stream": chat}},
         {"name": "encrypted", "url": urls["encrypted"], "protocol": "http", "tls": {"ca_file": str(folder / "ca.pem")},
          "probes": {"health": {}}},
     ]  # fmt: skip
