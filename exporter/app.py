@@ -22,7 +22,6 @@ from exporter.contracts import Exchange, Questions
 from exporter.discovery import Discovery
 from exporter.engine import Engine, Limits
 from exporter.engine.findings import Findings
-from exporter.garbage import Kept
 from exporter.ledger import Ledger, TargetRecord
 from exporter.metrics.exposition import Exposition
 from exporter.model.job import Job, Kind
@@ -55,9 +54,7 @@ _SETTLE = 0.05
 
 
 class Daemon:
-    """The exporter, running: `start`, then `stop`. Everything it needs is built from `options`, and from the config of
-    `loaded` where that was loaded before.
-    """
+    """The exporter, running: `start`, then `stop`. Built from `options`, and from what was `loaded` of them before."""
 
     def __init__(
         self,
@@ -109,7 +106,7 @@ class Daemon:
         self._reload_wanted = asyncio.Event()
         self._apply_wanted = asyncio.Event()
         self._stopping = False
-        self._kept = Kept()
+        self._kept = garbage.Kept()
         self._runner: web.AppRunner | None = None
 
     # --- life ---------------------------------------------------------------------------------------------------
