@@ -268,7 +268,9 @@ class ModelProtocol(Protocol):
         """How soon the answer must be there; None where any time will do."""
 
     def problems(self, kind: Kind) -> Sequence[Problem]:
-        """What is still missing or contradictory once target, module and defaults are merged."""
+        """What is still missing or contradictory once target, module and defaults are merged. That a target has a model
+        is known then, not which; path and query of its url are not.
+        """
 
 
 class Questions(Protocol):

@@ -271,7 +271,7 @@ def _secret(value: Any, info: ValidationInfo) -> SecretRef:
         if not value:
             raise problem("secret", "found an empty secret; allowed: text, {env: NAME} or {file: PATH}")
         if any(ord(char) < 32 or ord(char) == 127 for char in value):
-            raise problem("secret", "found a control character in a secret (not shown)")
+            raise problem("secret", "found a control character in a secret (not shown); allowed: text without one")
         return SecretRef("inline", value)
     if isinstance(value, dict) and len(value) == 1:
         source, where = next(iter(value.items()))
@@ -305,7 +305,7 @@ def check_header_name(name: Any) -> str:
     if not isinstance(name, str) or not _TOKEN.fullmatch(name):
         raise problem("header", "found {found}, which is not a header name; allowed: letters, digits and -", found=name)
     if name.lower() in _FRAMING:
-        raise problem("header", "found {found}, which only the transport itself may set", found=name)
+        raise problem("header", "found {found}, which only the transport itself may set; leave it out", found=name)
     return name
 
 
@@ -317,7 +317,8 @@ def _headers(value: Any) -> Any:
     for name in value:
         check_header_name(name)
         if (other := seen.setdefault(name.lower(), name)) != name:
-            raise problem("headers", "duplicate header: {found} and {other}", found=name, other=other)
+            message = "duplicate header: {found} and {other}; allowed: each name once, in whatever case"
+            raise problem("headers", message, found=name, other=other)
     return value
 
 

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Sequence
 from ipaddress import AddressValueError, IPv6Address
 from typing import Annotated, Any, Literal, NamedTuple, cast
 from urllib.parse import SplitResult, urlsplit
@@ -16,10 +17,11 @@ Scheme = Literal["http", "https", "grpc", "grpcs", "tcp", "unix"]
 _PORTS = {"http": 80, "https": 443, "grpc": None, "grpcs": None, "tcp": None}
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 #: What nearly every url is like; thousands of them are taken apart at a start.
-_USUAL = re.compile(r"(https?)://([a-z0-9]+(?:[.-][a-z0-9]+)*)(?::([1-9][0-9]{1,3}))?((?:/[A-Za-z0-9._~-]+)*)/?")
+_USUAL = re.compile(r"(https?)://([a-z0-9]+(?:[.-][a-z0-9]+)*)(?::([1-9][0-9]{0,4}))?((?:/[A-Za-z0-9._~-]+)*)/?")
 _FOREIGN = re.compile(r"[^\x21-\x7e]|\\")
-_ALLOWED = "allowed: http, https, grpc, grpcs, tcp, unix"
+SCHEMES = ("http", "https", "grpc", "grpcs", "tcp", "unix")
 MAX_URL = 2048
+_HIGHEST = 65535
 
 
 class Address(NamedTuple):
@@ -55,8 +57,10 @@ def without_query(url: str) -> str:
     return f"{bare}?<hidden>" if query else bare
 
 
-def parse(value: Any) -> Address:
-    """Check a url. Raises a problem that says what is wrong with it."""
+def parse(value: Any, schemes: Sequence[str] = SCHEMES) -> Address:
+    """Check a url, of one of these schemes; http and https are always among them. Raises a problem that says what is
+    wrong with it.
+    """
     if isinstance(value, Address):
         return value
     if not isinstance(value, str):
@@ -64,20 +68,24 @@ def parse(value: Any) -> Address:
     usual = _USUAL.fullmatch(value)
     if usual is not None and len(usual[2]) <= 63 and len(value) <= MAX_URL:
         port = int(usual[3] or _PORTS[usual[1]] or 0)
-        return Address(cast(Scheme, sys.intern(usual[1])), usual[2], port, sys.intern(usual[4]), "")
-    return _parse(value)
+        if port <= _HIGHEST:
+            return Address(cast(Scheme, sys.intern(usual[1])), usual[2], port, sys.intern(usual[4]), "")
+    return _parse(value, schemes)
 
 
-def _parse(value: str) -> Address:
+def _parse(value: str, schemes: Sequence[str] = SCHEMES) -> Address:
+    allowed = f"allowed: {', '.join(schemes)}"
     _check_characters(value)
     scheme, colon, rest = value.partition("://")
     scheme = scheme.lower()
     if not colon or not scheme.isascii() or not scheme.isalpha():
-        raise problem("url", f"the url has no scheme; {_ALLOWED}, such as http://host:8000")
+        raise problem("url", f"the url has no scheme; {allowed}, such as http://host:8000")
+    if scheme not in schemes:
+        raise problem(
+            "url", f"the scheme {scheme[:20]} is {'not for this' if scheme in SCHEMES else 'unknown'}; {allowed}"
+        )
     if scheme == "unix":
         return _unix(rest)
-    if scheme not in _PORTS:
-        raise problem("url", f"the scheme {scheme[:20]} is unknown; {_ALLOWED}")
     if "@" in re.split(r"[/?#]", rest, maxsplit=1)[0]:
         raise problem("url", "the url holds credentials (not shown); they belong in auth")
     if "#" in rest:
@@ -109,7 +117,7 @@ def _check_characters(value: str) -> None:
     if match := _FOREIGN.search(value):
         char = match[0]
         if char < " " or char == "\x7f":
-            raise problem("url", "the url holds a control character")
+            raise problem("url", "the url holds a control character; leave it out, or write it percent-encoded")
         if char in (" ", "\\"):
             raise problem("url", f"the url holds a {'space' if char == ' ' else 'backslash'}; write it percent-encoded")
         raise problem("url", "the url holds a character outside ASCII; write names in punycode, paths percent-encoded")
@@ -126,7 +134,7 @@ def _unix(rest: str) -> Address:
 def _host(parts: SplitResult) -> str:
     host = parts.hostname or ""
     if not host:
-        raise problem("url", "the url has no host")
+        raise problem("url", "the url has no host; allowed: such as http://host:8000")
     if "[" in parts.netloc:
         address, _, zone = host.partition("%")
         try:
@@ -143,7 +151,7 @@ def _port(parts: SplitResult) -> int | None:
     text = parts.netloc.rpartition("]")[2].rpartition(":")
     if not text[1]:
         return None
-    if not re.fullmatch(r"[0-9]{1,5}", text[2]) or not 1 <= int(text[2]) <= 65535:
+    if not re.fullmatch(r"[0-9]{1,5}", text[2]) or not 1 <= int(text[2]) <= _HIGHEST:
         raise problem("url", "the url has an invalid port; allowed: 1 to 65535")
     return int(text[2])
 

@@ -56,7 +56,8 @@ def test_usual_urls_are_taken_apart_as_all_others_are(url: str) -> None:
 
 
 def test_most_urls_are_usual() -> None:
-    for url in ("http://10.0.0.7:8000", "https://fraud.models.svc.cluster.local/v2/a-b", "http://127.0.0.1:9000/x/"):
+    for url in ("http://10.0.0.7:8000", "https://fraud.models.svc.cluster.local/v2/a-b", "http://127.0.0.1:9000/x/",
+                "http://10.0.0.7:11434", "http://h:9"):  # fmt: skip
         assert _USUAL.fullmatch(url)
 
 

@@ -231,9 +231,8 @@ def _names(targets: list[Target]) -> Iterator[Finding]:
         if other == index:
             continue
         path: Path = ("targets", index, "name") if target.name is not None else ("targets", index)
-        hint = "" if target.name is not None else "; give each a name of its own"
         shown = name if len(name) <= 100 else f"{name[:96]}..."
-        message = f"duplicate target name {shown!r}, first at {{0}}{hint}"
+        message = f"duplicate target name {shown!r}, first at {{0}}; give each a name of its own"
         yield Finding(path, message, others=(("targets", other),))
 
 

@@ -98,7 +98,9 @@ def _header_conflicts(whole: Merged, blocks: Sequence[tuple[Path, Reach]]) -> It
     for path, each in blocks:
         for name in each.headers or {}:
             if key := taken.get(name.lower()):
-                yield Finding((*path, "headers", name), f"in conflict with {key}, which sets this header", key=True)
+                yield Finding(
+                    (*path, "headers", name), f"in conflict with {key}, which sets this header; leave it out", key=True
+                )
 
 
 def _sent(auth: endpoint.Auth | None) -> tuple[str, ...]:

@@ -34,8 +34,7 @@ def names(entries: Sequence[Discovery]) -> Iterator[Finding]:
         if name in _TAKEN or name.startswith(source_of("")):
             yield Finding(place, f"the name {name[:100]!r} is taken; other targets have it as their source")
         elif (other := first.setdefault(name, index)) != index:
-            hint = "" if entry.name is not None else "; give each a name of its own"
-            message = f"duplicate name {name[:100]!r}, first at {{0}}{hint}"
+            message = f"duplicate name {name[:100]!r}, first at {{0}}; give each a name of its own"
             yield Finding(place, message, others=(("discovery", other),))
 
 

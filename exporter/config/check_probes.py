@@ -1,6 +1,7 @@
 """What a protocol says to the settings of a target: does it offer the kind, know the keys, and have what it needs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -63,6 +64,7 @@ class ProbeCheck:
         #: Probes judged before and found good, and a module's probes that targets use as they are: either way there is
         #: nothing new to say of them. The probes are kept, so that their ids are not given to others.
         self.seen: dict[tuple[int, str], MergedProbe] = {}
+        self._together: dict[tuple[object, ...], tuple[Finding, ...]] = {}
         self._default: dict[str, tuple[MergedProbe, ...]] = {}
 
     def module(self, path: Path, module: Module) -> Iterator[Finding]:
@@ -182,7 +184,21 @@ class ProbeCheck:
             if not findings or layers.upper is None:
                 self.seen[id(probe), protocol] = probe
         if own.settings is not None and options.settings is not None and protocol != AUTO:
-            yield from _as_a_whole(layers, merged, probe, own, options)
+            for finding in self._as_a_whole(merged, probe, own, options):
+                yield layers.attribute(finding._replace(path=(*layers.above, *finding.path)))
+            yield from _varying(layers, probe, own)
+
+    def _as_a_whole(
+        self, merged: Merged, probe: MergedProbe, own: Validated, options: Validated
+    ) -> tuple[Finding, ...]:
+        """What is missing or contradictory in settings that are good one by one; paths begin at the probe. Told once
+        for all targets that are alike in this.
+        """
+        key = (merged.protocol, probe.kind, id(own), id(options), bool(merged.model), merged.address.scheme)
+        known = self._together.get(key)
+        if known is None:
+            known = self._together[key] = tuple(_together(merged, probe, own, options))
+        return known
 
     def _slow(self, layers: _Layers, probe: MergedProbe) -> Iterator[Finding]:
         schedule = probe.schedule
@@ -238,10 +254,7 @@ class ProbeCheck:
             yield Finding((*path, "expect", "schema"), message, key=True, warning=True)
 
 
-def _as_a_whole(
-    layers: _Layers, merged: Merged, probe: MergedProbe, own: Validated, options: Validated
-) -> Iterator[Finding]:
-    """What is missing or contradictory in settings that are good one by one."""
+def _together(merged: Merged, probe: MergedProbe, own: Validated, options: Validated) -> Iterator[Finding]:
     problems: Iterable[tuple[Path, str]]
     if probe.kind is Kind.EVALUATE:
         from exporter.config import evaluation  # it is loaded: its settings are there
@@ -250,21 +263,23 @@ def _as_a_whole(
         # Its examples have the rest of each question.
         problems = evaluation.problems(own.settings)
         for local, message in evaluation.warnings(own.settings):
-            yield layers.attribute(Finding((*layers.above, *local), message, warning=True))
+            yield Finding(local, message, warning=True)
     else:
-        problems = _instance(merged, own, options).problems(probe.kind or Kind.HEALTH)
+        problems = _instance(merged, own, options, alone=True).problems(probe.kind or Kind.HEALTH)
     for local, message in problems:
-        yield layers.attribute(Finding((*layers.above, *local), message))
-    yield from _varying(layers, probe, own)
+        yield Finding(local, message)
 
 
-def _instance(merged: Merged, own: Validated, options: Validated) -> ModelProtocol:
-    """The protocol, built of settings that are good."""
+def _instance(merged: Merged, own: Validated, options: Validated, *, alone: bool = False) -> ModelProtocol:
+    """The protocol, built of settings that are good; `alone`: without what differs from one target to the next."""
     assert own.settings is not None  # noqa: S101 - the caller looked
     assert options.settings is not None  # noqa: S101
+    model, path, query = merged.model, merged.address.path, merged.address.query
+    if alone:
+        model, path, query = "model" if model else "", "", ""
     return load(merged.protocol)(
-        model=merged.model, path=merged.address.path, query=merged.address.query, settings=own.settings,
-        options=options.settings, scheme=merged.address.scheme,
+        model=model, path=path, query=query, settings=own.settings, options=options.settings,
+        scheme=merged.address.scheme,
     )  # fmt: skip
 
 
@@ -336,15 +351,20 @@ def _not_offered(protocol: str, kind: Kind) -> str:
     return f"the protocol {protocol} offers no {kind.value}; allowed: {listed}"
 
 
+_OF_PROBES = ("at_least", "interval", "timeout", "recheck", "retry", "thresholds")
+
+
 @lru_cache(MOST)
 def _foreign(key: str, protocol: str, known: frozenset[str]) -> str:
     """What to say of a key of a target that its protocol does not know: maybe another protocol or a probe does."""
-    owners = [name for name in protocols.NAMES if name != AUTO and key in load(name).options.model_fields]
-    if owners:
+    if owners := protocols.OWN_KEYS.get(key):
         return f"a key of {' and '.join(owners)}; the protocol here is {protocol}"
-    if key in ("at_least", "interval", "timeout", "recheck", "retry", "thresholds"):
+    if key in _OF_PROBES:
         return f"unknown field; it is a key of probes: probes: {{NAME: {{{key}: ...}}}}"
-    return unknown_key(key, known)
+    message = unknown_key(key, known)
+    if "did you mean" not in message and (near := get_close_matches(key, _OF_PROBES, n=1)):
+        return f"unknown field; did you mean {near[0]}? it is a key of probes: probes: {{NAME: {{{near[0]}: ...}}}}"
+    return message
 
 
 def _known_to_some(key: str, kind: Kind) -> bool:

@@ -19,7 +19,9 @@ def service(path: Path, block: Service, taken: Mapping[str, str] | None = None) 
         setters[auth.header.name.lower() if auth.header is not None else "authorization"] = "auth"
     for name in block.headers:
         if setter := setters.get(name.lower()):
-            yield Finding((*path, "headers", name), f"in conflict with {setter}, which sets this header", key=True)
+            yield Finding(
+                (*path, "headers", name), f"in conflict with {setter}, which sets this header; leave it out", key=True
+            )
     if block.proxy is not None:
         yield from proxy_problems((*path, "proxy"), block.proxy)
     if block.tls is not None:

@@ -27,8 +27,8 @@ def sinks(blocks: Sequence[Sink]) -> Iterator[Finding]:
         name = name_of(block)
         if (other := names.setdefault(name, index)) != index:
             place: Path = (*path, "name") if block.name is not None else path
-            hint = "" if block.name is not None else "; give each a name of its own"
-            yield Finding(place, f"duplicate name {name[:100]!r}, first at {{0}}{hint}", others=(("sinks", other),))
+            message = f"duplicate name {name[:100]!r}, first at {{0}}; give each a name of its own"
+            yield Finding(place, message, others=(("sinks", other),))
         inner = (*path, given[0])
         match getattr(block, given[0]):
             case Jsonl() as jsonl:

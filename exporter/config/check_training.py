@@ -26,7 +26,7 @@ def training(blocks: Sequence[Training]) -> Iterator[Finding]:
     for index, block in enumerate(blocks):
         path: Path = ("training", index)
         if block.job is not None and (other := names.setdefault(block.job, index)) != index:
-            message = f"duplicate job {block.job[:100]!r}, first at {{0}}"
+            message = f"duplicate job {block.job[:100]!r}, first at {{0}}; give each a name of its own"
             yield Finding((*path, "job"), message, others=(("training", other),))
         given = sources_of(block)
         if wrong := exactly_one(given, SOURCES):

@@ -18,8 +18,8 @@ def secret_problem(secret: Secret) -> str:
     if secret.source == "env":
         value = os.environ.get(secret.where)
         if value is None:
-            return f"the environment variable {secret.where} is not set"
-        return "" if value else f"the environment variable {secret.where} is empty"
+            return f"the environment variable {secret.where} is not set; a secret is expected in it"
+        return "" if value else f"the environment variable {secret.where} is empty; a secret is expected in it"
     if secret.source != "file":
         return ""
     try:
@@ -30,7 +30,7 @@ def secret_problem(secret: Secret) -> str:
         return f"the file {secret.where} is larger than {MAX_SECRET} bytes"
     text = data.rstrip(b"\r\n")
     if not text.strip():
-        return f"the file {secret.where} is empty"
+        return f"the file {secret.where} is empty; a secret is expected in it"
     if any(byte < 32 or byte == 127 for byte in text):
         return f"the file {secret.where} holds a control character (a newline is allowed at its end only)"
     return ""
@@ -86,10 +86,10 @@ def _read(path: str) -> bytes:
 
 def _why(path: str, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"file not found: {path}"
+        return f"file not found: {path}; allowed: a file that can be read"
     if isinstance(error, PermissionError):
-        return f"permission denied: {path}"
-    return f"cannot read {path}: {error.strerror}"
+        return f"permission denied: {path}; allowed: a file that can be read"
+    return f"cannot read {path}: {error.strerror}; allowed: a file that can be read"
 
 
 @lru_cache(maxsize=4)  # the system's own takes twenty milliseconds, and `/probe` asks for it with each new url
@@ -115,7 +115,7 @@ def _pair_problem(tls: Tls) -> tuple[str, str] | None:
         return "key_file", f"the key in {tls.key_file} is encrypted; allowed: a key without a password"
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            return "key_file", f"certificate and key do not match: {tls.cert_file}, {tls.key_file}"
+            return "key_file", f"certificate and key do not match: {tls.cert_file}, {tls.key_file}; allowed: a pair"
         if b"-----BEGIN CERTIFICATE" not in Path(tls.cert_file).read_bytes():
             return "cert_file", f"the file {tls.cert_file} holds no certificate; allowed: PEM"
         return "key_file", f"certificate and key cannot be used: {tls.cert_file}, {tls.key_file}; allowed: PEM"

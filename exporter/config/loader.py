@@ -148,7 +148,9 @@ def _told(problems: list[Problem]) -> list[Problem]:
     told = sorted(set(problems))
     if len(told) <= MOST:
         return told
-    rest = Problem(told[0].file, 0, 0, "", f"more than {MOST} problems; these are the first of those found")
+    rest = Problem(
+        told[0].file, 0, 0, "", f"more than {MOST} problems; these are the first found, and looking ended there"
+    )
     return [*told[:MOST], rest]
 
 

@@ -106,8 +106,9 @@ def _message(error: Any, *, private: bool) -> str:  # noqa: C901 - one line for 
         return f"found {found}; boolean expected: true or false"
     if kind in _BOUNDS:
         sign, name = _BOUNDS[kind]
-        number = "an integer" if isinstance(value, int) else "a number"
-        return f"found {found}; allowed: {number} {sign} {context[name]}"
+        number = "an integer" if isinstance(context[name], int) else "a number"
+        bound = f"{context[name]:g}" if isinstance(context[name], float) else context[name]
+        return f"found {found}; allowed: {number} {sign} {bound}"
     if kind in ("literal_error", "enum"):
         return _choice(value, context["expected"], private)
     if kind in ("too_short", "string_too_short"):

@@ -25,11 +25,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 def _name(value: Any) -> str:
     if not isinstance(value, str):
-        raise problem("name", "found {found}; string expected: write it in quotes", found=value)
+        raise problem("name", "found {found}; string expected", found=value)
     if not value.strip():
         raise problem("name", "the name is empty; allowed: 1 to 256 bytes")
     if _CONTROL.search(value):
-        raise problem("name", "the name holds a control character")
+        raise problem("name", "the name holds a control character; allowed: 1 to 256 bytes without one")
     if len(value.encode()) > MAX_LABEL_BYTES:
         raise problem("name", f"the name has {len(value.encode())} bytes; allowed: at most {MAX_LABEL_BYTES}")
     return value
@@ -37,7 +37,7 @@ def _name(value: Any) -> str:
 
 def _label(value: Any) -> str:
     if not isinstance(value, str):
-        raise problem("label", "found {found}; string expected: write it in quotes", found=value)
+        raise problem("label", "found {found}; string expected", found=value)
     if len(value) > MAX_LABEL_BYTES // 4 and len(value.encode()) > MAX_LABEL_BYTES:
         raise problem("label", f"the value has {len(value.encode())} bytes; allowed: at most {MAX_LABEL_BYTES}")
     return value

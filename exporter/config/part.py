@@ -6,9 +6,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from exporter.config.document import Document, Mark, Place, read
+from exporter.config.check import MAX_TARGETS
+from exporter.config.document import Place, read
 from exporter.config.messages import WRITTEN, real_path, translate
 from exporter.config.models import File
+from exporter.config.places import Found, Places
 from exporter.config.problems import MOST, Finding, Problem, write_path
 from exporter.config.problems import Path as Keys
 from exporter.config.source import SourceError
@@ -24,10 +26,9 @@ class Part:
     that held it.
     """
 
-    def __init__(self, name: str, folder: str | None, value: Any = None, data: bytes | None = None) -> None:
+    def __init__(self, name: str, folder: str | None, value: Any = None) -> None:
         self.name = name
         self.folder = folder
-        self.data = data
         self.value = value
         self.file: File | None = None
         self.modules: frozenset[str] = frozenset()
@@ -37,7 +38,7 @@ class Part:
         self.spoiled: set[Keys] = set()
         self.findings: list[Finding] = []
         self.issues: list[Problem] = []
-        self._marks: Document | None = None
+        self._places: Places | None = None
 
     @classmethod
     def read(cls, path: Path, data: bytes | SourceError) -> "Part":
@@ -46,19 +47,22 @@ class Part:
         if isinstance(data, SourceError):
             part.issues.append(Problem(part.name, data.line, data.column, "", data.message))
             return part
-        part.data = data
-        document = read(part.data)
-        if document.issues:
-            # Again, with positions: messages then name the line of the first of two equal keys too.
-            document = part._marked()
-            for issue in document.issues:
-                part.issues.append(Problem(part.name, *issue.place, write_path(issue.path), issue.message))
-                if issue.whole:
-                    part.spoiled.add(issue.path)
-        part.value = document.value
-        if document.value is not None or not document.issues:
+        part.understand(data)
+        if part.value is not None or not part.issues:
             part.validate()
         return part
+
+    def understand(self, data: bytes) -> None:
+        """Fill `value` and `issues` from text."""
+        document = read(data)
+        if document.vague:
+            document = read(data, marks=True)
+        for issue in document.issues:
+            self.issues.append(Problem(self.name, *issue.place, write_path(issue.path), issue.message))
+            if issue.whole:
+                self.spoiled.add(issue.path)
+        self.value = document.value
+        self._places = Places(data, document)
 
     def validate(self) -> None:
         """Fill `file` and `findings`."""
@@ -75,6 +79,7 @@ class Part:
         self.indexes = list(range(len(targets))) if isinstance(targets, list) else []
         context: dict[str, Any] = {"base": self.folder, "shared": {}}
         known = {key: value[key] for key in value if key in File.model_fields}
+        self._without_endless(known)
         errors: list[Any] = [{"type": "extra_forbidden", "loc": (key,)} for key in value if key not in known]
         for attempt in range(_ROUNDS):
             try:
@@ -92,6 +97,15 @@ class Part:
                 self._leave_out(known, path)
             errors = []
 
+    def _without_endless(self, known: dict[str, Any]) -> None:
+        """Leave out lists of more entries than there may be: nobody waits until each of them was looked at."""
+        for key, value in known.items():
+            if isinstance(value, list) and len(value) > MAX_TARGETS:
+                what = "targets" if key == "targets" else "entries"
+                self.findings.append(Finding((key,), f"found {len(value)} {what}, above the limit of {MAX_TARGETS}"))
+                known[key] = []
+        self.indexes = self.indexes if known.get("targets") else []
+
     def problems(self, findings: Iterable[Finding]) -> list[Problem]:
         """Findings whose paths are those of this file, with their places in it."""
         return [self._placed(finding) for finding in findings if finding.path not in self.spoiled]
@@ -100,25 +114,15 @@ class Part:
         """The line a value stands on."""
         return self._find(path, key=False)[0].line
 
+    def _find(self, path: Keys, *, key: bool) -> Found:
+        return (Place(0, 0), None) if self._places is None else self._places.find(path, key=key)
+
     def _placed(self, finding: Finding) -> Problem:
         place, written = self._find(finding.path, key=finding.key)
         message = finding.message
         if WRITTEN in message:
             message = message.replace(WRITTEN, shown(self._value(finding.path)) if written is None else written[:60])
         return Problem(self.name, *place, write_path(finding.path), message, finding.warning)
-
-    def _find(self, path: Keys, *, key: bool) -> tuple[Place, str | None]:
-        mark = self._marked().mark if self.data is not None else None
-        if mark is None:
-            return Place(*((0, 0) if self.data is None else (1, 1))), None
-        for step, part in enumerate(path):
-            following = _step(mark, part)
-            if following is None:
-                return mark.place, None
-            if key and step == len(path) - 1:
-                return mark.key(str(part)), None
-            mark = following
-        return mark.place, mark.written
 
     def _value(self, path: Keys) -> Any:
         value = self.value
@@ -128,11 +132,6 @@ class Part:
             except (KeyError, IndexError, TypeError):
                 return None
         return value
-
-    def _marked(self) -> Document:
-        if self._marks is None:
-            self._marks = read(self.data or b"", marks=True)
-        return self._marks
 
     def _leave_out(self, value: dict[str, Any], path: Keys) -> None:
         """Take the smallest piece that holds an error out of the value."""
@@ -162,15 +161,6 @@ class Part:
             if isinstance(holder, dict):
                 del holder[part]
                 return
-
-
-def _step(mark: Mark, part: str | int) -> Mark | None:
-    children = mark.children
-    if isinstance(children, dict):
-        return children.get(str(part)) if isinstance(part, str) else None
-    if isinstance(children, list) and isinstance(part, int) and part < len(children):
-        return children[part]
-    return None
 
 
 def _with_names(findings: list[Finding], value: dict[str, Any]) -> list[Finding]:

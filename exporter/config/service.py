@@ -14,8 +14,7 @@ from exporter.url import parse, without_query
 def _url(value: Any) -> str:
     if not isinstance(value, str):
         raise problem("url", "found {found}; string expected: a url such as https://host/path", found=value)
-    if parse(value).scheme not in ("http", "https"):
-        raise problem("url", "found a url of another scheme; allowed: http, https")
+    parse(value, ("http", "https"))
     return value
 
 

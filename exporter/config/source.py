@@ -96,10 +96,11 @@ def check(data: bytes) -> bytes:
         raise SourceError(f"encoding is not UTF-8 (byte offset {error.start}); allowed: UTF-8", line, column) from None
     if match := _FORBIDDEN.search(text):
         before = text[: match.start()].encode()
-        name = "NUL byte" if match[0] == "\0" else f"control character U+{ord(match[0]):04X}"
-        hint = "; is the encoding UTF-16?" if match[0] == "\0" and data.count(b"\0") > len(data) // 4 else ""
+        name = "a NUL byte" if match[0] == "\0" else f"the control character U+{ord(match[0]):04X}"
+        hint = "; is it UTF-16?" if match[0] == "\0" and data.count(b"\0") > len(data) // 4 else ""
         line, column = _place(before)
-        raise SourceError(f"{name} at byte offset {len(before)}; allowed: UTF-8 text{hint}", line, column)
+        message = f"encoding: found {name} at byte offset {len(before)}; allowed: UTF-8 text without it{hint}"
+        raise SourceError(message, line, column)
     return data
 
 

@@ -28,7 +28,9 @@ def explain(error: yaml.YAMLError, data: bytes, opened: tuple[int, int] | None) 
         opened = (start.line + 1, start.column + 1)
     bracket = _character(lines, *opened) if opened else ""
     if (context in _OPEN or line > len(lines)) and opened and bracket in ("[", "{"):
-        return line, column, f"'{bracket}' opened at line {opened[0]}, column {opened[1]} is not closed"
+        closing = "]" if bracket == "[" else "}"
+        place = f"line {opened[0]}, column {opened[1]}"
+        return line, column, f"'{bracket}' opened at {place} is not closed; '{closing}' is expected"
     if any(_tabbed(lines, number) for number in (line, line - 1)):
         return line, column, "a tab in the indentation; allowed: spaces"
     if problem == "found unexpected end of stream" and start is not None:

@@ -9,11 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from exporter.config import extras
-from exporter.config.document import read
 from exporter.config.files import tls_problems
 from exporter.config.messages import translate
 from exporter.config.part import Part
-from exporter.config.problems import ConfigError, Finding, Problem, write_path
+from exporter.config.problems import ConfigError, Finding, Problem
 from exporter.config.source import SourceError, read_file
 from exporter.model.access import ClientCertificate, Rate, Rules, ServerTls
 from exporter.model.endpoint import Tls
@@ -184,29 +183,32 @@ def load(path: Path) -> LoadedRules:
     """Read a web config and look at the files it names. Raises ConfigError with every problem."""
     part = Part(str(path), str(path.absolute().parent))
     try:
-        part.data = read_file(path)
+        part.understand(read_file(path))
     except SourceError as error:
         raise ConfigError([Problem(part.name, error.line, error.column, "", error.message)]) from None
-    document = read(part.data, marks=True)
-    part.value = value = document.value
-    if document.issues:
-        raise ConfigError(
-            [Problem(part.name, *issue.place, write_path(issue.path), issue.message) for issue in document.issues]
-        )
-    if not isinstance(value, dict):
-        # An empty file would be one without passwords: it is more likely one that is being written.
-        found = "the file is empty" if value is None else "no mapping was found"
-        raise ConfigError(part.problems([Finding((), f"{found}; allowed: {', '.join(WebConfig.model_fields)}")]))
-    try:
-        config = WebConfig.model_validate(value, context={"base": part.folder})
-    except ValidationError as error:
-        raise ConfigError(sorted(part.problems(translate(error.errors(include_url=False), value, WebConfig)))) from None
-    if wrong := _files(config):
-        raise ConfigError(sorted(part.problems(wrong)))
+    config, wrong = _judged(part)
+    if config is None or wrong or part.issues:
+        raise ConfigError(sorted((*part.issues, *part.problems(wrong))))
     tls = config.tls_server_config
     names = (tls.cert_file, tls.key_file, tls.client_ca_file) if tls is not None else ()
     files = (path, *(Path(name) for name in names if name))
     return LoadedRules(_rules(config), part.problems(_warnings(config)), files)
+
+
+def _judged(part: Part) -> tuple[WebConfig | None, list[Finding]]:
+    """The config, if it can be told, and what is wrong with it beside the issues of the part."""
+    value = part.value
+    if not isinstance(value, dict):
+        if part.issues:
+            return None, []
+        # An empty file would be one without passwords: it is more likely one that is being written.
+        found = "the file is empty" if value is None else "no mapping was found"
+        return None, [Finding((), f"{found}; allowed: {', '.join(WebConfig.model_fields)}")]
+    try:
+        config = WebConfig.model_validate(value, context={"base": part.folder})
+    except ValidationError as error:
+        return None, translate(error.errors(include_url=False), value, WebConfig)
+    return config, _files(config)
 
 
 def _files(config: WebConfig) -> list[Finding]:

@@ -40,6 +40,11 @@ _CLASSES: Mapping[str, str] = MappingProxyType(
     }
 )
 
+#: Keys that a protocol adds to those of a target (its `options`), and the protocols that do.
+OWN_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"done": ("litellm", "openai"), "management": ("torchserve",), "server": ("openai",)}
+)
+
 #: Every name `protocol:` may have, in alphabetical order.
 NAMES: tuple[str, ...] = tuple(_CLASSES)
 

@@ -20,7 +20,9 @@ class Range(Settings):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.min is not None and self.max is not None and self.min > self.max:
-            raise problem("range", "found min {low}, which is above max {high}", low=self.min, high=self.max)
+            raise problem(
+                "range", "found min {low}, which is above max {high}; allowed: at most max", low=self.min, high=self.max
+            )
         return self
 
     @property

@@ -190,7 +190,7 @@ def _amiss(settings: Ask) -> Sequence[Problem]:
     if settings.api == "embeddings" and settings.expect.cosine is not None:
         known, embedded = len(settings.expect.cosine.to), len(settings.input)
         if known > embedded:
-            return [(("expect", "cosine", "to"), f"found {known} vectors for {embedded} texts")]
+            return [(("expect", "cosine", "to"), f"found {known} vectors; allowed: as many as texts, {embedded}")]
     return []
 
 

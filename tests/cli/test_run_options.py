@@ -130,6 +130,8 @@ def test_nothing_to_watch_is_wrong_usage(invoke: Invoke, started: list[Any]) -> 
     [
         ("--listen", "10838", "127.0.0.1:10838"),
         ("--listen", ":99999", ":10838"),
+        ("--listen", "0.0.0.0:99999", "127.0.0.1:10838"),
+        ("--listen", "nope", "127.0.0.1:10838"),
         ("--listen", "::1:80", "[::1]:10838"),
         ("--listen", "http://x:1", ":10838"),
         ("--listen", "", ":10838"),

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config.document import MAX_DEPTH, Place, read
+from exporter.config.problems import MOST
 from exporter.config.scalars import Trap, plain
 
 JSON = st.recursive(
@@ -79,8 +80,13 @@ def test_a_merged_key_is_marked_where_it_is_written() -> None:
 def test_duplicate_keys_name_both_lines() -> None:
     issues = read(b"a:\n  b: 1\n  b: 2\n", marks=True).issues
     assert [(issue.place.line, issue.path, issue.message) for issue in issues] == [
-        (3, ("a", "b"), "duplicate key 'b' (first at line 2)")
+        (3, ("a", "b"), "duplicate key 'b' (first at line 2); allowed: each key once")
     ]
+
+
+def test_after_more_issues_than_are_told_nothing_is_read() -> None:
+    for text in ("[" + "0200, " * 5000 + "]", "{" + "a: 1, " * 5000 + "}"):
+        assert len(read(text.encode(), marks=True).issues) == MOST + 1
 
 
 def test_an_alias_bomb_costs_nothing() -> None:

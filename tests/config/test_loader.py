@@ -29,7 +29,8 @@ def test_every_problem_of_two_files(tmp_path: Path) -> None:
         "one.yaml:1:23: limits.concurrency: found 0; allowed: an integer >= 1",
         "one.yaml:3:20: targets[0].url: the scheme ftp is unknown; allowed: http, https, grpc, grpcs, tcp, unix",
         "one.yaml:4:5: targets[1].url: required field is missing (target 'b')",
-        "two.yaml:2:12: targets[0].name: duplicate target name 'a', first at line 3 of one.yaml",
+        "two.yaml:2:12: targets[0].name: duplicate target name 'a', first at line 3 of one.yaml; "
+        "give each a name of its own",
         "two.yaml:2:40: targets[0].module: unknown module 'chta'; did you mean chat? known: chat",
         f"two.yaml:4:20: modules.chat.protocol: found 'htp'; did you mean http? allowed: {', '.join(protocols.NAMES)}",
     ]
@@ -96,6 +97,22 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "open", refuse)
     assert told(tmp_path / "config.yaml") == ["config.yaml:1:1: cannot be opened: Permission denied"]
+
+
+def test_a_token_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = tmp_path / "token"
+    token.write_text("s3cr3t")
+    real = os.open
+
+    def refuse(name: object, *arguments: int) -> int:
+        if str(name) == str(token):
+            raise PermissionError(13, "Permission denied", name)
+        return real(name, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert problems(tmp_path, "targets: [{url: 'http://h', auth: {bearer: {file: token}}}]") == [
+        f"1:44: targets[0].auth.bearer: permission denied: {token}; allowed: a file that can be read"
+    ]
 
 
 def test_a_file_above_the_size_limit(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import loader
+from exporter.config.check import MAX_TARGETS
 from exporter.config.problems import MOST
 from tests.config.make import problems
 
@@ -58,6 +59,9 @@ KINDS = {
     "another key of every target": f"targets:\n{many(TARGET.replace('labels', 'label{n}'))}",
     "the url of every target": f"targets:\n{many(TARGET.replace('http:', 'htp:'))}",
     "two values of every target": f"targets:\n{many(BLOCK.replace('3,', '0,').replace('FP32', 'FP33'))}",
+    "a number of every target": f"targets:\n{many(TARGET.replace('team: risk', 'team: 0200'))}",
+    "a key twice in every target": f"targets:\n{many(TARGET.replace('protocol', 'name'))}",
+    "more than can be watched": "targets:\n" + "- {}\n" * (MAX_TARGETS + 1),
     "the name of every target": f"targets:\n{many(TARGET.replace('name: t{n}', 'name: t'))}",
     "the protocol of every target": f"targets:\n{many(TARGET.replace('protocol: http', 'protocol: htt{n}'))}",
     "a value of every entry": f"discovery:\n{many(LISTED.replace('/tmp/{n}.json', '7'))}",
@@ -135,7 +139,7 @@ def test_very_many_problems_are_told_to_be_more(tmp_path: Path) -> None:
     told = problems(tmp_path, "targets:\n" + line * (MOST + 1))
     assert len(told) == MOST + 1
     assert told[0].startswith("2:11: targets[0].url: the scheme ftp is unknown")
-    assert told[-1].strip() == f"more than {MOST} problems; these are the first of those found"
+    assert told[-1].strip() == f"more than {MOST} problems; these are the first found, and looking ended there"
 
 
 def test_they_are_told_of_all_files_together(tmp_path: Path) -> None:

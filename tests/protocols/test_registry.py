@@ -30,6 +30,15 @@ def test_class_keeps_the_contract(name):
             assert text
 
 
+def test_the_keys_of_targets_are_listed():
+    """To say whose key it is, all protocols need not be imported."""
+    found = {}
+    for name in REAL:
+        for key in protocols.load(name).options.model_fields:
+            found.setdefault(key, []).append(name)
+    assert {key: tuple(names) for key, names in found.items()} == dict(protocols.OWN_KEYS)
+
+
 def test_unknown_name_is_a_key_error():
     with pytest.raises(KeyError):
         protocols.load("soap")
