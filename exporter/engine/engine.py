@@ -297,6 +297,10 @@ class Engine:
         before = track.evidence
         changed = track.update(result, probe.interval)
         probe.note_time(result)
+        if watch.timed_out:
+            for other in watch.probes.values():
+                if other.flight is not None:  # it has waited since before that was known
+                    self._slots.step_aside(other.flight)
         if probe.canary and (sides := disagreement(worst(watch.cheap), result.evidence)) is not None:
             self._ledger.disagree(watch.name, *sides)
         if changed or not (watch.settled and result.evidence is _OK):

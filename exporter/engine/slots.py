@@ -188,6 +188,14 @@ class Slots:
         if gate.admit(ticket):
             self._enter(ticket)
 
+    def step_aside(self, ticket: Ticket) -> None:
+        """Let one that waits stand in the slow lane, last; one that does not wait, or stands apart, is left alone."""
+        if ticket.apart or ticket.stage not in (_HOST, _GLOBAL):
+            return
+        self.leave(ticket)
+        ticket.slow = ticket.apart = True
+        self.ask(ticket)
+
     def leave(self, ticket: Ticket) -> None:
         """Give everything back, or stop waiting. Harmless for a ticket that is out."""
         stage, ticket.stage = ticket.stage, _OUT

@@ -45,6 +45,25 @@ def test_a_thousand_that_time_out_do_not_delay_a_thousand_that_answer(world, can
     assert all(result.reason is None for result in world.results if result.job.target.name.startswith("alive"))
 
 
+def test_half_of_all_hang_at_once(world):
+    """Each that was well has to time out once before that is known; what it has waiting besides steps aside then."""
+    world.make(Limits(concurrency=60, per_host=8))
+    hung, alive = world.server(health=world.ok(0.02), infer=world.ok(0.5)), world.server(health=world.ok(0.02))
+    world.start(
+        *(world.job(alive, f"alive-{index}", interval=10.0) for index in range(300)),
+        *(world.job(hung, f"hung-{index}", interval=10.0) for index in range(300)),
+        *(world.job(hung, f"hung-{index}", "infer", interval=60.0, timeout=30.0) for index in range(300)),
+    )
+    world.advance(70)
+    hung.answers["health"] = hung.answers["infer"] = world.hang
+    world.advance(80)  # 300 times 5 s on 60 slots that others want too, and canaries of 30 s that were begun meanwhile
+    settled = world.now
+    world.advance(60)
+    healthy = delays(world, "alive", settled)
+    assert len(healthy) == pytest.approx(6 * 300, rel=0.01)
+    assert healthy[-1] <= 0.01
+
+
 def test_one_host_that_hangs_delays_only_itself(world):
     world.make(Limits(concurrency=100, per_host=4))
     dead, alive = world.server(health=world.hang), world.server(health=world.ok())

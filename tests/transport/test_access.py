@@ -47,11 +47,13 @@ class Peer:
     async def listening(self, host: str = "127.0.0.1") -> AsyncIterator[int]:
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
         listening = await asyncio.start_server(self.talk, host, 0, ssl=self.context)
-        yield listening.sockets[0].getsockname()[1]
-        listening.close()
-        for writer in self.server.writers:
-            writer.transport.abort()
-        await asyncio.sleep(0.02)
+        try:
+            yield listening.sockets[0].getsockname()[1]
+        finally:
+            listening.close()
+            for writer in self.server.writers:
+                writer.transport.abort()
+            await asyncio.sleep(0.02)
 
 
 @contextlib.contextmanager

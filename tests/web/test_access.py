@@ -246,9 +246,16 @@ async def test_rotation_reaches_the_next_handshake(
 async def test_files_that_cannot_be_used_change_nothing(secure: Secure, access: Access, folder: Path) -> None:
     access.take(server(folder))
     with pytest.raises(OSError, match=r"\w"):
-        access.take(Rules(tls=ServerTls(str(folder / "good.pem"), str(folder / "expired.pem")), rate=Rate(3600.0, 1)))
+        access.take(
+            Rules(
+                tls=ServerTls(str(folder / "good.pem"), str(folder / "expired.pem")), rate=Rate(3600.0, 1),
+                users={"alice": HASH}, headers={"X-Frame-Options": "SAMEORIGIN"},
+            )
+        )  # fmt: skip
     for _ in range(3):
-        assert b" 200 OK" in await secure(trust(folder))
+        heard = await secure(trust(folder))
+        assert b" 200 OK" in heard, "a rate, or a password, of rules that are not in force"
+        assert b"SAMEORIGIN" not in heard
 
 
 async def test_what_is_no_tls_is_closed(dial: Any, access: Access, folder: Path, client: Client) -> None:
