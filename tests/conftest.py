@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support import ports, programs
+from tests.support.standstill import pytest_runtest_protocol, pytest_terminal_summary  # noqa: F401 - they are hooks
 
 # A slow machine proves nothing about a property.
 settings.register_profile("whole", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.daemon import Daemon, command
 from tests.support.fake import Fake
+from tests.support.stamping import stamping
 from tests.support.web import until
 
 pytestmark = pytest.mark.slow
@@ -60,7 +61,7 @@ def test_a_daemon_tells_and_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("whose", ["loop", "kernel"])
 def test_probe_tells(whose: str) -> None:
-    with Fake(lambda _: (200, "ok")) as fake:
+    with stamping(), Fake(lambda _: (200, "ok")) as fake:
         asked = [*command(), "probe", fake.url, "--protocol", "http", "--timestamps", whose]
         shown = subprocess.run([*asked, "--json"], capture_output=True, text=True, check=True, timeout=60).stdout
         assert json.loads(shown)["probes"][0]["runs"][0]["stamps"] == whose

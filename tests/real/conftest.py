@@ -13,16 +13,24 @@ from tests.real.prometheus import Prometheus
 from tests.real.scene import Scene, config
 from tests.support.daemon import Daemon
 
+#: Files beside this one whose tests share the fleet, which is started once.
+FLEET = ("test_faults.py", "test_smallest.py", "test_watching.py")
+
 
 class ByServer(LoadScopeScheduling):
-    """One server's tests stay together, whichever process runs them; those that name none stay with their file."""
+    """One server's tests stay together, whichever process runs them, and the fleet's; those that name none stay with
+    their file.
+    """
 
     servers = sorted((spec.name for spec in specs()), key=len, reverse=True)
 
     def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        if file.count("/") == 2:  # tests/real/test_*.py
+            return "fleet" if file.endswith(FLEET) else file
         case = nodeid.rpartition("[")[2].rstrip("]")
         named = (name for name in self.servers if case == name or case.endswith(f"-{name}"))
-        return next(named, nodeid.partition("::")[0])
+        return next(named, file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling | None:

@@ -60,7 +60,7 @@ class Server:
                 stderr=log,
             )
 
-    def wait_ready(self, within: float = 120) -> None:
+    def wait_ready(self, within: float = 300) -> None:
         """Wait until it serves its model."""
 
         def ready() -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ from exporter.model.endpoint import Endpoint
 from exporter.transport import Transport
 from exporter.transport.http import HttpExchange
 from tests.support import loops
+from tests.support.stamping import stamping
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -32,10 +33,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("kernel_stamps", [False, True], ids=["", "kernel"], indirect=True)
 
 
+@pytest.fixture(scope="session")
+def stamps() -> Iterator[None]:
+    """Nothing that arrives is without the kernel's stamp."""
+    with stamping():
+        yield
+
+
 @pytest.fixture
 def kernel_stamps(request: pytest.FixtureRequest) -> bool:
     """Whether connections have the kernel's stamps, and so the other driver."""
-    return bool(getattr(request, "param", False))
+    if not getattr(request, "param", False):
+        return False
+    request.getfixturevalue("stamps")
+    return True
 
 
 def answer(body: bytes = b"ok", *headers: str, status: str = "200 OK") -> bytes:
@@ -83,10 +94,10 @@ class Server:
 async def listening() -> AsyncIterator[Server]:
     """A server on a free port."""
     made = Server()
-    socket = await asyncio.start_server(made.talk, "127.0.0.1", 0)
-    made.port = socket.sockets[0].getsockname()[1]
+    listener = await asyncio.start_server(made.talk, "127.0.0.1", 0)
+    made.port = listener.sockets[0].getsockname()[1]
     yield made
-    socket.close()
+    listener.close()
     for _ in range(5):  # a connection that was just accepted reaches `talk` some turns later
         for writer in made.writers:
             writer.transport.abort()

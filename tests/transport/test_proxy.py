@@ -336,10 +336,12 @@ HOSTILE: dict[str, tuple[bytes | Talk, Reason, str]] = {
 async def test_bad_proxies(opened: Open, proxy: Server, kind: str) -> None:
     step, reason, told = HOSTILE[kind]
     proxy.script = [step]
-    timeout = 0.5 if reason is Reason.CONNECT_TIMEOUT else 30.0
-    asked = opened(proxy=there(proxy), scheme="https", host="model.example", port=443, timeout=timeout)
-    with pytest.raises(Failure) as caught:
-        await asked.request("GET", "/")
+    for timeout in (0.5, 2.0, 8.0) if reason is Reason.CONNECT_TIMEOUT else (30.0,):
+        asked = opened(proxy=there(proxy), scheme="https", host="model.example", port=443, timeout=timeout)
+        with pytest.raises(Failure) as caught:
+            await asked.request("GET", "/")
+        if proxy.requests:  # a busy machine does not come to ask it in half a second
+            break
     assert caught.value.reason is reason
     assert re.fullmatch(told.format(re.escape(there(proxy).name)), caught.value.detail), caught.value.detail
     measured = asked.measured()

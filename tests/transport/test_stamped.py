@@ -24,7 +24,7 @@ from tests.support.descriptors import descriptors
 from tests.support.fake import Fake, Reply, Request
 from tests.transport.conftest import Open, Server, answer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("stamps")]
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 
