@@ -124,6 +124,7 @@ class Daemon:
         self._supervisor.keep("wheel", self.engine.run)
         self._supervisor.keep("reload", self._reload_when_asked)
         self._supervisor.keep("detection", self._apply_when_asked)
+        self._supervisor.keep("memory", garbage.give_back)
         if self.options.config and self.options.reload_interval > 0:
             self._supervisor.keep("watcher", self._watcher.run)
         if self.options.web_config is not None:

@@ -1,10 +1,12 @@
 """What no garbage collection looks at: to look at all that ten thousand targets are stalls the loop for a quarter of a
-second.
+second. And what of memory that is free again goes back to the system.
 """
 
+import asyncio
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
 
 #: What part of the jobs may have been replaced, and how many however few there are, before all is looked at again.
@@ -15,6 +17,12 @@ STEPS = (700, 2, 100_000)
 RUNS = 64
 #: Seconds after which all is looked at once more: the runs leave nothing for it, as far as anybody knows.
 HOUR = 3600.0
+#: Bounds of glibc's (malloc.h), and bytes: a piece so large is the system's again once it is free, and what is free at
+#: the end of the heap is cut off when there is more.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+ALONE, SPARE = 128 * 1024, 4 * 1024 * 1024
+#: Seconds between two looks at the memory taken, and how much more makes it worth giving back.
+LOOK, GROWN = 20.0, 1.05
 
 
 @contextmanager
@@ -48,6 +56,49 @@ def in_small_steps() -> None:
     gather their first records all would be looked at every few seconds, for an eighth of a second with 6,000 of them.
     """
     gc.set_threshold(*STEPS)
+
+
+def keep_little() -> None:
+    """Let the C library, where it is glibc, keep no more than a little of what is free. Before there are threads.
+
+    By itself it learns: once a body of 10 MB was freed, the next is taken from among all else, where one small object
+    beside it keeps the room; and each thread keeps what it freed for itself. Twenty such answers would stay for good.
+    """
+    mallopt = _libc("mallopt")
+    for parameter, value in ((_MMAP_THRESHOLD, ALONE), (_TRIM_THRESHOLD, SPARE), (_ARENA_MAX, 1)):
+        mallopt(parameter, value)
+
+
+async def give_back() -> None:
+    """For good: look how much memory is taken, and where it is a part more than after the last time give back what is
+    free between what is not. In a thread: it takes a millisecond for a few MB, in which others may wait for memory.
+    """
+    trim, least = _libc("malloc_trim"), _taken()
+    while True:
+        await asyncio.sleep(LOOK)
+        if _taken() > GROWN * least:
+            await asyncio.to_thread(trim, 0)
+            least = _taken()
+        least = min(least, _taken())
+
+
+def _libc(name: str) -> Callable[..., int]:
+    """A function of the C library; where it has none of that name, one that does nothing."""
+    try:
+        import ctypes
+
+        found: Callable[..., int] = getattr(ctypes.CDLL(None), name)
+    except (ImportError, OSError, AttributeError):
+        return lambda *_: 0
+    return found
+
+
+def _taken() -> int:
+    """Pages of memory that this process has; 0 where nothing tells."""
+    try:
+        return int(Path("/proc/self/statm").read_bytes().split()[1])
+    except OSError:
+        return 0
 
 
 class Kept:

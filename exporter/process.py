@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from exporter import __version__, log
+from exporter import __version__, garbage, log
 from exporter.app import Daemon
 from exporter.capacity import raise_files
 from exporter.config.loader import Loaded
@@ -58,6 +58,7 @@ def run_blocking(
     """`run` on uvloop where it is installed (the extra `fast`), else on asyncio's own loop."""
     _occupy_standard_streams()
     raise_files()
+    garbage.keep_little()
     factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     with contextlib.suppress(ImportError):
         from uvloop import new_event_loop as factory

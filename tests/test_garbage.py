@@ -1,4 +1,8 @@
+import asyncio
 import gc
+import platform
+import subprocess
+import sys
 import weakref
 from collections import Counter
 from collections.abc import Iterator
@@ -6,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from exporter import garbage
 from exporter.garbage import HOUR, RUNS, Kept, in_small_steps, never, rarely
 
 
@@ -147,3 +152,57 @@ def test_once_an_hour_all_is_looked_at() -> None:
         for _ in range(RUNS):
             kept.ran()
     assert seen() is None
+
+
+#: Prints how many MB there are before and after, of twenty large pieces at once, with a little beside each that stays.
+PIECES = """
+import sys
+from exporter.garbage import _taken, keep_little
+del (first := [bytes(10_000_000)])[:]
+if sys.argv[1] == "keep_little":
+    keep_little()
+before, kept = _taken(), []
+for _ in range(3):
+    pieces = []
+    for size in range(20):
+        pieces.append(bytes(10_000_000 + size))
+        kept.append(bytes(2000))
+    del pieces
+print((_taken() - before) * 4096 / 1e6)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_large_pieces_are_the_systems_again() -> None:
+    def left(how: str) -> float:
+        return float(subprocess.check_output([sys.executable, "-c", PIECES, how], text=True))
+
+    assert left("keep_little") < 5
+    assert left("as it is") > 50
+
+
+async def test_memory_is_given_back_where_more_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, pages, given = [1040, 900, 940, 960, 960, 970], [1000], []
+
+    def trim(keep: int) -> int:
+        given.append((pages[0], keep))
+        pages[0] -= 40
+        return 1
+
+    async def sleep(seconds: float) -> None:
+        assert seconds == garbage.LOOK
+        if not looks:
+            raise asyncio.CancelledError
+        pages[0] = looks.pop(0)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr(garbage, "_taken", lambda: pages[0])
+    monkeypatch.setattr(garbage, "_libc", {"malloc_trim": trim}.__getitem__)
+    with pytest.raises(asyncio.CancelledError):
+        await garbage.give_back()
+    # A twentieth more than the least there was; then than what was left.
+    assert given == [(960, 0), (970, 0)]
+
+
+def test_another_c_library_has_no_such_thing() -> None:
+    assert garbage._libc("a_name_that_no_library_has")(1, 2) == 0

@@ -64,6 +64,7 @@ async def attempt(
         made.asleep = tidy(error.detail, made.redact)
     except asyncio.CancelledError:
         if not made.rang():
+            made.exchange = None  # it lies among the timers until its deadline, and shall not keep the answer
             raise
         made.failure = Failure(Reason.TIMEOUT, f"no end within {timeout:g} s")
     except Exception as error:

@@ -126,6 +126,7 @@ class Runner:
         except KeyError:
             return
         self._slots.leave(flight)
+        flight.task = None  # which keeps the error it was cancelled with, and that the frame which knows the flight
         try:
             flight.done(result)
         except Exception:
@@ -133,7 +134,7 @@ class Runner:
 
     async def _fly(self, flight: Flight) -> None:
         flight.begun = True
-        result = None
+        result, cancelled = None, False
         try:
             if flight.plain:
                 result = await self._ask(flight)
@@ -142,8 +143,14 @@ class Runner:
                     await available(flight.job.needs)
                     flight.started = self._clock()
                 result = await self._ask_more(flight)
+        except asyncio.CancelledError:
+            cancelled = True
         finally:
             self.land(flight, result)
+        if cancelled:
+            # A new one: the task keeps it, and the other keeps all frames it came through, with bodies of megabytes, in
+            # a circle with the attempt, which knows the task.
+            raise asyncio.CancelledError
 
     def _ask_more(self, flight: Flight) -> Awaitable[Result]:
         """What a run does that is not one question alone."""

@@ -3,13 +3,13 @@
 What is told in other units, as text, or not as a number that can be a time, is put right or left out here.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from exporter.contracts import Headers
 from exporter.model.observation import Account, Part
+from exporter.protocols.numbers import finite
 
 #: The longest time that is believed, in seconds.
 _MOST = 86_400.0
@@ -58,7 +58,7 @@ def _told(unit: float, **parts: Any) -> Account:
     """The parts that are numbers a time can be."""
     found: dict[Part, float] = {}
     for name, value in parts.items():
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        if finite(value):
             seconds = value * unit
             if 0 <= seconds <= _MOST:
                 found[Part(name)] = seconds

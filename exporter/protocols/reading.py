@@ -98,7 +98,13 @@ def _read(body: bytes | str, *, partly: bool = False) -> Any:
     collects = gc.isenabled()
     gc.disable()  # it would look through everything over and over: all of it is new, and all of it is needed
     try:
-        return from_json(body, allow_inf_nan=False, allow_partial="trailing-strings" if partly else False)
+        # Not through the parser's cache of texts, which would keep thousands of this body's for good.
+        return from_json(
+            body,
+            allow_inf_nan=False,
+            cache_strings=False,
+            allow_partial="trailing-strings" if partly else False,
+        )
     except ValueError as error:
         if "recursion limit" in str(error):
             raise Failure(Reason.MALFORMED, "the body is JSON nested too deeply") from None

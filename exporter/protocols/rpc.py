@@ -12,7 +12,7 @@ from exporter.model.failure import Failure, Reason
 from exporter.protocols import answer
 from exporter.protocols.address import segment
 from exporter.protocols.text import quote
-from exporter.transport.grpc import LIBRARY, missing
+from exporter.transport.grpc import LIBRARY, PLAIN, missing
 from exporter.transport.thread import imported
 
 
@@ -47,8 +47,6 @@ STATUSES: Mapping[int, Status] = MappingProxyType(
 )
 OK, UNKNOWN, DEADLINE_EXCEEDED, NOT_FOUND, RESOURCE_EXHAUSTED, UNIMPLEMENTED = 0, 2, 4, 5, 8, 12
 
-#: What grpcio says of an answer that is not gRPC but plain HTTP/2, such as a gateway's.
-_HTTP = re.compile(r"http2 header with status: ([1-5]\d\d)")
 _RATE = re.compile(r"\brate\b|quota")
 _NO_HEADERS = Headers()
 
@@ -76,7 +74,7 @@ def judge(reply: Reply, *, model: str = "") -> Failure | None:
         # It stands for a full queue, and for a request that is too large.
         reason = Reason.HTTP_STATUS if "larger than max" in text else Reason.OVERLOADED
         return Failure(reason, detail, http_status=413 if reason is Reason.HTTP_STATUS else status)
-    if match := _HTTP.search(reply.message):
+    if match := PLAIN.search(reply.message):
         status = int(match[1])
     if reply.code == UNIMPLEMENTED:
         model = ""  # a method is missing, whatever it was asked about

@@ -15,6 +15,7 @@ from exporter.contracts import Chunk, Exchange, Expired, StreamResponse
 from exporter.model.failure import Failure, Reason
 from exporter.model.observation import Account
 from exporter.model.stream import Channel, Outcome, StreamMeter, StreamSummary, TokenEvent, Tokens
+from exporter.protocols.reading import LARGE, handle
 from exporter.transport.framing import Event
 from exporter.transport.turns import turns
 
@@ -23,7 +24,7 @@ DONE_WAIT = 2.0
 #: The idle timeout is at most this many seconds unless the probe says otherwise.
 IDLE = 10.0
 #: Events, and bytes, that are read before other tasks may run.
-BURST_EVENTS = 128
+BURST_EVENTS = 16
 BURST_BYTES = 16 * 1024
 
 
@@ -221,14 +222,16 @@ class _Stream:
             except Failure as failure:
                 return self._lost(failure)
             if chunks is None:
-                return self._closed(self.exchange.now())
+                return await self._closed(self.exchange.now())
             end = await self._chunks(chunks)
             if end is not None:
                 return end
             # Bytes that bring no token do not buy more time: comments and pings may flow for ever.
             until = self._until()
-            if chunks[-1].at >= until or self.exchange.now() >= self.exchange.deadline:
+            if chunks[-1].at >= until:
                 return self._expired(until)
+            if self.exchange.now() >= self.exchange.deadline:
+                return self._overrun(chunks[-1].at)
 
     async def _chunks(self, chunks: Sequence[Chunk]) -> End | None:
         events = size = 0
@@ -238,7 +241,8 @@ class _Stream:
             try:
                 self.framing.feed(chunk.at, chunk.data)
                 for event in self.framing:
-                    end = self._event(event)
+                    small = len(event.data) <= LARGE
+                    end = self._event(event.at, self.read(event) if small else await self._step(event))
                     if end is not None:
                         return end
                     events += 1
@@ -246,9 +250,11 @@ class _Stream:
                         events = 0
                         began = await self._pause(began)
                         if began >= self.exchange.deadline:
-                            return self._expired(self._until())
+                            return self._overrun(chunk.at)
             except Failure as failure:
                 return (Outcome.MALFORMED, failure, chunk.at)
+            except TimeoutError:
+                return self._overrun(chunk.at)
             if size >= BURST_BYTES:  # whatever it was: comments are no events
                 size = 0
                 began = await self._pause(began)
@@ -259,18 +265,26 @@ class _Stream:
         await turns.pause(self.exchange.now() - began)
         return self.exchange.now()
 
-    def _closed(self, at: float) -> End:
+    async def _step(self, event: Event) -> Step:
+        """What an event says, without holding up the loop for one that is large. Raises `TimeoutError` at the deadline:
+        others may have as large ones.
+        """
+        async with asyncio.timeout(self.exchange.deadline - self.exchange.now()):
+            return await handle(event.data.encode(), lambda _: self.read(event))
+
+    async def _closed(self, at: float) -> End:
         try:
             last = self.framing.finish(at)
-            end = None if last is None else self._event(last)
+            end = None if last is None else self._event(at, await self._step(last))
         except Failure as failure:
             return (Outcome.MALFORMED, failure, at)
+        except TimeoutError:
+            return self._overrun(at)
         return end or self._ended(at)
 
-    def _event(self, event: Event) -> End | None:
-        step = self.read(event)
+    def _event(self, at: float, step: Step) -> End | None:
         if step.channels:
-            self._token(event.at, step)
+            self._token(at, step)
         if step.text:
             self.text.append(step.text)
         for index, name, arguments in step.tools:
@@ -278,14 +292,14 @@ class _Stream:
             parts.append(arguments)
             if name and not known:
                 self.tools[index] = (name, parts)
-        self._note(event.at, step)
+        self._note(at, step)
         if step.error:
-            return (Outcome.ERROR_EVENT, Failure(step.reason, step.error), event.at)
+            return (Outcome.ERROR_EVENT, Failure(step.reason, step.error), at)
         if step.done:
             self.done = True
-            return self._ended(event.at)
+            return self._ended(at)
         if self.limits.stop_after is not None and self.meter.token_events >= self.limits.stop_after:
-            return (Outcome.STOPPED, None, event.at)
+            return (Outcome.STOPPED, None, at)
         return None
 
     def _note(self, at: float, step: Step) -> None:
@@ -329,9 +343,20 @@ class _Stream:
                 Reason.STALLED, f"no token for {until - last:.3g} s after {self.meter.token_events} token events"
             )
             return (Outcome.STALLED, failure, until)
-        flowing = until - last < self.limits.idle
+        return (Outcome.TIMEOUT, self._unfinished(busy=until - last < self.limits.idle), until)
+
+    def _overrun(self, read: float) -> End:
+        """The deadline came while there was still something to read: what came until `read` was. That we are slow, or
+        a flood is long, is no silence of the server's.
+        """
+        last, until = self.meter.last_at, self.exchange.deadline
+        if last is None or read >= last + self.limits.idle:
+            return self._expired(until)
+        return (Outcome.TIMEOUT, self._unfinished(busy=True), until)
+
+    def _unfinished(self, *, busy: bool) -> Failure:
         detail = f"not finished in time after {self.meter.token_events} token events"
-        return (Outcome.TIMEOUT, Failure(Reason.TIMEOUT, detail, busy=flowing), until)
+        return Failure(Reason.TIMEOUT, detail, busy=busy)
 
     def _lost(self, failure: Failure) -> End:
         now = self.exchange.now()

@@ -38,7 +38,7 @@ class Decoder:
         self._pending = b""
         self._zlib: zlib._Decompress | None = None
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes | bytearray) -> Iterator[bytes]:
         """Pieces of the decoded body, each at most STEP bytes; let the loop run between them. Use up each iterator."""
         self._pending += data
         full = False  # the engine may hold more than one step gave room for
@@ -98,7 +98,7 @@ class Decoder:
         return _CODINGS[self._coding]
 
 
-async def decoded(answer: Answer, raw: bytes, limit: int, until: float) -> bytes:
+async def decoded(answer: Answer, raw: bytes | bytearray, limit: int, until: float) -> bytes:
     """A finished answer's body `raw`, decoded step by step until the moment `until`. Raises `Failure`.
 
     What cannot be decoded is dropped from an answer that is not 2xx: its status says more than its body.
@@ -111,21 +111,21 @@ async def decoded(answer: Answer, raw: bytes, limit: int, until: float) -> bytes
         return b""
 
 
-async def inflated(coding: str, raw: bytes, limit: int, until: float) -> bytes:
+async def inflated(coding: str, raw: bytes | bytearray, limit: int, until: float) -> bytes:
     """`raw` decoded step by step until the moment `until`. Raises `Failure` (encoding, too_large, timeout)."""
-    parts: list[bytes] = []
+    whole = bytearray()  # one piece that grows, as `Answer` gathers them
     decoder = Decoder(coding, limit)
     began = perf_counter()
     for start in range(0, len(raw), SLICE):
         for piece in decoder.feed(raw[start : start + SLICE]):
-            parts.append(piece)
+            whole += piece
             if len(piece) >= STEP:
                 await turns.pause(perf_counter() - began)
                 began = perf_counter()
         if perf_counter() > until:
             raise Failure(Reason.TIMEOUT, "the body could not be decoded in time")
     decoder.finish()
-    return b"".join(parts)
+    return bytes(whole)
 
 
 def readable(answer: Answer) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -51,6 +52,8 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
 _DEADLINE_EXCEEDED = 4
 #: Seconds a call that was given up may take to end.
 _CLEANING = 0.03
+#: What grpcio says of an answer that is not gRPC but plain HTTP/2, such as a gateway's.
+PLAIN = re.compile(r"http2 header with status: ([1-5]\d\d)")
 #: Headers that mean nothing to gRPC, or that it writes itself.
 _NOT_METADATA = frozenset({"accept", "accept-encoding", "content-type", "host", "user-agent"})
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
@@ -258,6 +261,8 @@ async def _ask(library: Any, relay: Relay, method: str, message: bytes, metadata
             coding = "gzip" if body.startswith(b"\x1f\x8b") else "deflate"
             body = await inflated(coding, body, relay.max_body, until)
         return Reply(code, text, body or b"", relay.ended)
+    if PLAIN.search(text):  # the head says it all, whatever follows
+        return Reply(code, text, b"", relay.first_at)
     if relay.failure is not None:
         raise relay.failure
     if relay.going_away:

@@ -86,12 +86,14 @@ class HttpExchange(Conversation):
         if answer.coding and whole:
             whole = await content.decoded(answer, whole, self._endpoint.max_body, until)
         if len(whole) > _SMALL:
-            whole = Body(whole)
-            whole.room = max(0, self._endpoint.max_body - len(whole))
+            body = large = Body(whole)
+            large.room = max(0, self._endpoint.max_body - len(whole))
             if not answer.coding:
-                answer.hold(whole)
+                answer.hold(large)
+        else:
+            body = bytes(whole)
         url = self._outgoing.origin + (path.partition("?")[0] if "?" in path else path)
-        return Response(answer.status, answer.headers, whole, answer.ended, url)
+        return Response(answer.status, answer.headers, body, answer.ended, url)
 
     def stream(self, method: str, path: str, *, headers: _Headers = (), body: bytes | None = None) -> StreamContext:
         """Send a request and hand the answer over once its head is there."""

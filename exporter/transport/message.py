@@ -22,6 +22,8 @@ OVERHEAD_PER_BYTE = 8
 MAX_TAKE = 16384
 #: Reads of a stream that are kept for people to look at, and bytes of what turned out to be no HTTP.
 OPENING, ODD = 4, 256
+#: Bytes of a body above which it is gathered in one piece, and of what is kept of it where the answer failed.
+LARGE, KEPT = 65536, 16384
 
 _TLS_RECORDS = (0x15, 0x16)
 
@@ -57,8 +59,8 @@ class Answer:
 
     __slots__ = (
         "body_bytes", "booked", "chunks", "coding", "done", "ended", "failure", "first_at", "head", "headers",
-        "keep_alive", "opening", "queued", "raw_bytes", "status", "streaming", "_head_bytes", "_head_only", "_interim",
-        "_max_body", "_parser", "_parts", "_raw_headers", "_until_close",
+        "keep_alive", "opening", "queued", "raw_bytes", "status", "streaming", "_gathers", "_head_bytes", "_head_only",
+        "_interim", "_max_body", "_parser", "_parts", "_raw_headers", "_until_close",
     )  # fmt: skip
 
     def __init__(self, max_body: int, head_only: bool = False, streaming: bool = False) -> None:
@@ -74,9 +76,10 @@ class Answer:
         self.first_at = self.ended = 0.0
         self.queued = self.body_bytes = self.raw_bytes = 0
         self._raw_headers: list[tuple[bytes, bytes]] = []
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | bytearray] = []
         self._head_only = head_only
         self._max_body = max_body
+        self._gathers = max_body if streaming or max_body < LARGE else LARGE
         self._interim = self._head_bytes = 0
         self._until_close = False
         self._parser: Any = httptools.HttpResponseParser(self)
@@ -105,7 +108,7 @@ class Answer:
                 self._count(size)
                 return
         else:
-            del self._parts[1:]
+            self._parts = [bytes(part[:KEPT]) for part in self._parts[:1]]
         self._parser = None  # parser and callbacks refer to each other: do not leave that to the collector
 
     def eof(self, at: float) -> None:
@@ -139,8 +142,8 @@ class Answer:
         """Nobody reads it any more, and it is not at its end."""
         self._parser = None
 
-    def content(self) -> bytes:
-        """The body as received, Content-Encoding still on."""
+    def content(self) -> bytes | bytearray:
+        """The body as received, Content-Encoding still on; a bytearray where it is longer than LARGE."""
         parts = self._parts
         if len(parts) > 1:
             parts[:] = (b"".join(parts),)  # not twice in memory
@@ -158,7 +161,7 @@ class Answer:
         for part in self._parts:
             if limit <= 0:
                 break
-            parts.append(part[:limit])
+            parts.append(bytes(part[:limit]))
             limit -= len(part)
         return [Chunk(self.first_at, b"".join(parts))] if parts else []
 
@@ -179,8 +182,20 @@ class Answer:
             self.chunks.clear()
         self.queued = 0
 
+    def _gather(self, data: bytes) -> None:
+        """Once a body is large it is one piece that grows, which the allocator asks the system for and gives back. Many
+        small pieces would lie among all else, and what twenty large bodies took would never be free as a whole.
+        """
+        if self.body_bytes > self._max_body:
+            raise self._stop(Reason.TOO_LARGE, f"the body is longer than {self._max_body} bytes")
+        parts = self._parts
+        if parts and isinstance(parts[0], bytearray):
+            parts[0] += data
+        else:
+            parts[:] = (bytearray(b"".join((*parts, data))),)
+
     def _queue(self, at: float) -> None:
-        body = self.content()
+        body = bytes(self.content())
         self._parts = []
         self.queued += len(body)
         if self.chunks is not None and self.opening is not None:
@@ -253,9 +268,10 @@ class Answer:
         if self.done:
             return
         self.body_bytes += len(data)
-        if self.body_bytes > self._max_body:
-            raise self._stop(Reason.TOO_LARGE, f"the body is longer than {self._max_body} bytes")
-        self._parts.append(data)
+        if self.body_bytes > self._gathers:
+            self._gather(data)
+        else:
+            self._parts.append(data)
 
     def on_message_complete(self) -> None:
         if self.head and not self.done:

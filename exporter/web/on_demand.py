@@ -196,7 +196,9 @@ def _debug(request: web.Request) -> bool:
 def _denied(place: Place) -> Refused:
     why = admission.forbidden(place.address) if place.address is not None else ""
     if why:
-        return Refused(403, "denied", f"target denied: {why} addresses are never probed on demand")
+        return Refused(
+            403, "denied", f"target denied: its url leads to a denied network ({why}), never probed on demand"
+        )
     return Refused(403, "denied", "target denied: neither on_demand.allow nor a configured target covers it")
 
 

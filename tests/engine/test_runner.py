@@ -1,11 +1,16 @@
 """One run: attempts, deadlines, what becomes of errors, and what a result holds."""
 
 import asyncio
+import contextlib
+import gc
 import logging
+import weakref
 
 import pytest
 
 from exporter.engine import Limits
+from exporter.engine.attempt import Attempt
+from exporter.engine.flight import Flight
 from exporter.model.failure import Evidence, Failure, Reason, Status
 from exporter.model.job import Retry
 from exporter.model.observation import Detection, Observation, Output
@@ -224,6 +229,48 @@ def test_cancelled_at_any_step_nothing_is_left(world, steps):
     world.loop.run_until_complete(story())
     assert (world.ledger.own.in_flight, world.ledger.own.waiting) == (0, 0)
     assert not world.engine._runner.flights
+
+
+def test_a_cancelled_run_leaves_nothing_to_the_collector(world):
+    """What it had read may be megabytes, and nobody looks for what was old when it went."""
+
+    class Body:
+        pass
+
+    read = []
+
+    async def reading(exchange):
+        body = Body()
+        read.append(weakref.ref(body))
+        await asyncio.sleep(60.0)
+        return Observation(info={"body": repr(body)})
+
+    def known():
+        return {id(each): each for each in gc.get_objects() if type(each) in (Attempt, Flight)}
+
+    def new():
+        return [each for key, each in known().items() if key not in others]
+
+    async def story():
+        task = asyncio.create_task(world.engine.once(world.job(reading)))
+        await asyncio.sleep(1.0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0)
+        assert [body() for body in read] == [None]
+        # An attempt lies among the timers until its deadline, and with it what knows it.
+        assert not [each for each in new() if type(each) is Attempt and each.exchange is not None]
+        await asyncio.sleep(60.0)
+
+    gc.collect()
+    gc.disable()
+    try:
+        others = known()
+        world.loop.run_until_complete(story())
+        assert not new()
+    finally:
+        gc.enable()
 
 
 def test_once_is_outside_schedule_and_ledger(world, once):

@@ -29,7 +29,9 @@ def _made(name: str, kind: Kind) -> Any:
     for own in _NEEDED:
         try:
             settings: Settings = cls.kinds[kind].model_validate(own)
-            made = cls(model="m", path="", query="", settings=settings, options=cls.options.model_validate({}))
+            options = cls.options.model_validate({})
+            # Asleep or not, it is asked: else what most of the bytes would be read as is never said.
+            made = cls(model="m", path="", query="", settings=settings, options=options, wake=True)
         except (ValueError, TypeError):
             continue
         if not made.problems(kind):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 FOLDER = Path(".fuzz")
 #: Of parts of a subject's time; most take one.
-SHARES = {"answers": 4, "config": 3, "http": 2, "sse": 2, "web_config": 2}
+SHARES = {"answers": 4, "config": 3, "http": 2, "ndjson": 2, "sse": 2, "web_config": 2}
 
 
 def one(name: str, flags: list[str]) -> None:

@@ -74,6 +74,13 @@ _CHAT = {
 
 _DELTA = {"choices": [{"index": 0, "delta": {"content": "OK."}, "finish_reason": None}]}
 
+_LINES = [
+    {"model": "m", "response": "OK", "done": False},
+    {"model": "m", "message": {"content": ".", "thinking": "hm", "tool_calls": [{"function": {"name": "f"}}]}},
+    {"done": True, "done_reason": "stop", "prompt_eval_count": 3, "eval_count": 2, "eval_duration": 9_000_000},
+    {"done": True, "prompt_eval_count": -1, "eval_count": 10**400, "eval_duration": 10**400},
+]
+
 _TENSORS = {"model_name": "m", "outputs": [{"name": "y", "shape": [1], "datatype": "FP32", "data": [1.5]}]}
 
 
@@ -104,12 +111,25 @@ SUBJECTS: dict[str, tuple[Subject, list[bytes]]] = {
             b"data: [DONE]",
         ],
     ),
-    "ndjson": (ndjson, [b'{"a":1}\n{"b":2}\r\n\n', b"\xef\xbb\xbf1\n2", b"\r\n \n{}"]),
+    "ndjson": (
+        ndjson,
+        [
+            b'{"a":1}\n{"b":2}\r\n\n',
+            b"\xef\xbb\xbf1\n2",
+            b"\r\n \n{}",
+            '{"a":"\u00e9\U0001f600"}\n'.encode(),
+            b'{"a":\r1}\r{}\n{"b":\n2}',
+            b"\n" * 99 + b'{"done":true}',
+        ],
+    ),
     "answers": (
         answers,
         _about_all(
             json.dumps(_CHAT).encode(),
             f"data: {json.dumps(_DELTA)}\n\ndata: [DONE]\n\n".encode(),
+            "".join(f"{json.dumps(line)}\n" for line in _LINES[:3]).encode(),
+            "".join(f"{json.dumps(line)}\n" for line in (_LINES[0], _LINES[3])).encode(),
+            json.dumps({"models": [{"name": "m", "expires_at": "2199-01-01T00:00:00Z"}], **_LINES[2]}).encode(),
             json.dumps(_TENSORS).encode(),
             b'{"data":[{"id":"m"}],"object":"list"}',
             b'{"predictions":[1],"name":"m","ready":true,"state":"AVAILABLE"}',

@@ -3,44 +3,33 @@
 import asyncio
 import gzip
 import json
-import socket
-import struct
 import zlib
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Awaitable, Callable
 
-Handler = Callable[[StreamReader, StreamWriter, bytes], Awaitable[None]]
+from tests.hostile import streams
+from tests.hostile.ways import (
+    BURST,
+    Handler,
+    chunk,
+    drip,
+    endless,
+    head,
+    jsonish,
+    plain,
+    then_close,
+    then_hang,
+    then_reset,
+    then_stray,
+)
 
-#: Floods write this much, then let others have their turn.
-BURST = 131072
-PAUSE = 0.005
-
-
-def plain(body: bytes = b"ok", *headers: str, status: str = "200 OK", kind: str = "text/plain") -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Type: {kind}", f"Content-Length: {len(body)}", *headers, "", ""]
-    return "\r\n".join(lines).encode("latin-1") + body
-
-
-def head(*headers: str, status: str = "200 OK") -> bytes:
-    return "\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode("latin-1")
-
-
-def jsonish(body: bytes) -> bytes:
-    return plain(body, kind="application/json")
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%s\r\n" % (len(data), data)
-
-
-def sse(*parts: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
-    return _STREAM + b"".join(chunk(part) for part in parts) + end
-
-
-def ndjson(*parts: bytes) -> bytes:
-    return head("Content-Type: application/x-ndjson", "Transfer-Encoding: chunked") + b"".join(
-        chunk(part) for part in parts
-    ) + b"0\r\n\r\n"  # fmt: skip
+_CHUNKED = head("Content-Type: text/plain", "Transfer-Encoding: chunked")
+_DOC = b'{"ready": true}'
+_TEN_MB = 10 << 20
+_NEARLY_ALL = 9_999_000
+#: 64 MB of nothing as Brotli has them.
+_BROTLI_BOMB = bytes.fromhex(
+    "cfffff7ff82700e2b14020f7fe9ffffffff04f00c4610180eefd3fffffffe19f0088c32200ddfb7ffeffffc33f0110870500baf7ff03"
+)
 
 
 def encoded(coding: str, body: bytes) -> bytes:
@@ -59,23 +48,11 @@ def zeros(size: int, wbits: int) -> bytes:
     return b"".join(engine.compress(block) for _ in range(size >> 20)) + engine.flush()
 
 
-def delta(text: str, **more: object) -> bytes:
-    piece = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]} | more
-    return b"data: " + json.dumps(piece).encode() + b"\n\n"
+def zstd_bomb() -> bytes:
+    """64 MB of nothing as Zstandard has them: a frame's header, and blocks of 128 kB that are one byte, repeated."""
+    blocks = [((131072 << 3) | 2 | last).to_bytes(3, "little") + b"\0" for last in (0,) * 511 + (1,)]
+    return b"\x28\xb5\x2f\xfd\0\x58" + b"".join(blocks)
 
-
-def reasoning(text: str) -> bytes:
-    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"reasoning": text}}]}).encode() + b"\n\n"
-
-
-FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
-DONE = b"data: [DONE]\n\n"
-_STREAM = head("Content-Type: text/event-stream", "Transfer-Encoding: chunked")
-_CHUNKED = head("Content-Type: text/plain", "Transfer-Encoding: chunked")
-_LINES = head("Content-Type: application/x-ndjson", "Transfer-Encoding: chunked")
-_DOC = b'{"ready": true}'
-_TEN_MB = 10 << 20
-_NEARLY_ALL = 9_999_000
 
 #: Sent at once, whole. The connection stays open where the answer allows it.
 WHOLE: dict[str, bytes] = {
@@ -103,6 +80,7 @@ WHOLE: dict[str, bytes] = {
     "/status_304": b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
     "/status_302": head("Location: /ok", "Content-Length: 0", status="302 Found"),
     "/status_429": plain(b"slow down", "Retry-After: 7", status="429 Too Many Requests"),
+    "/status_429_for_ever": plain(b"never again", "Retry-After: 999999999", status="429 Too Many Requests"),
     "/status_503_loading": plain(b'{"error": "Loading model"}', status="503 Service Unavailable"),
     "/status_999": plain(status="999 What"),
     "/status_000": plain(status="000 What"),
@@ -134,8 +112,8 @@ WHOLE: dict[str, bytes] = {
     "/gzip_cut": encoded("gzip", gzip.compress(_DOC * 50)[:-10]),
     "/gzip_garbage": encoded("gzip", gzip.compress(_DOC) + b"garbage"),
     "/deflate_lie": encoded("deflate", _DOC),
-    "/br": encoded("br", b"\x0b\x02\x80{}\x03"),
-    "/zstd": encoded("zstd", b"\x28\xb5\x2f\xfd\x00\x00"),
+    "/br": encoded("br", _BROTLI_BOMB),
+    "/zstd": encoded("zstd", zstd_bomb()),
     "/encoding_unknown": encoded("rot13", _DOC),
     "/encoding_twice": encoded("gzip, gzip", gzip.compress(gzip.compress(_DOC))),
     "/encoding_identity": encoded("identity", _DOC),
@@ -169,80 +147,12 @@ WHOLE: dict[str, bytes] = {
     "/json_version_long": jsonish(json.dumps({"name": "n" * 100_000, "version": "9" * 100_000}).encode()),
     "/json_injection": jsonish(json.dumps({"version": '"} 1\nevil{a="\\', "name": "<img onerror=x>\r\n"}).encode()),
     "/json_error_in_200": jsonish(b'{"error": {"message": "engine is dead", "code": 500}}'),
-    # SSE
-    "/sse_ok": sse(delta("Hel"), delta("lo"), FINISH, DONE),
-    "/sse_no_done": sse(delta("Hel"), delta("lo"), FINISH),
-    "/sse_no_finish": sse(delta("Hel"), delta("lo")),
-    "/sse_comments_only": sse(*[b": keep-alive\n\n"] * 20),
-    "/sse_empty": sse(),
-    "/sse_multi_line": sse(b'data: {"choices":\ndata: [{"index":0,"delta":{"content":"hi"}}]}\n\n', FINISH, DONE),
-    "/sse_lone_cr": sse(delta("hi").replace(b"\n", b"\r"), FINISH.replace(b"\n", b"\r"), DONE.replace(b"\n", b"\r")),
-    "/sse_crlf_split": sse(*(bytes([byte]) for byte in (delta("h\u00e9") + FINISH + DONE).replace(b"\n", b"\r\n"))),
-    "/sse_utf8_split": sse(
-        *(
-            bytes([byte])
-            for byte in 'data: {"choices":[{"delta":{"content":"\U0001f600"}}]}\n\n'.encode() + FINISH + DONE
-        )
-    ),
-    "/sse_bad_utf8": sse(b'data: {"choices":[{"delta":{"content":"\xff"}}]}\n\n', DONE),
-    "/sse_huge_event": sse(b"data: " + b"x" * (3 << 20) + b"\n\n", DONE),
-    "/sse_error_event": sse(delta("Hel"), b'data: {"error": {"message": "engine died"}}\n\n'),
-    "/sse_reasoning_only": sse(reasoning("hm"), reasoning("mm"), FINISH, DONE),
-    "/sse_usage_null_choices": sse(
-        delta("hi"), FINISH, b'data: {"choices": null, "usage": {"prompt_tokens": 3, "completion_tokens": 1}}\n\n', DONE
-    ),
-    "/sse_usage_empty_choices": sse(
-        delta("hi"), FINISH, b'data: {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}\n\n', DONE
-    ),
-    "/sse_thousands": sse(*[delta("x")] * 5000, FINISH, DONE),
-    "/sse_not_json": sse(b"data: {nonsense\n\n", DONE),
-    "/sse_json_instead": jsonish(b'{"error": {"message": "no stream today"}}'),
-    # NDJSON
-    "/ndjson_ok": ndjson(b'{"response":"a","done":false}\n', b'{"response":"","done":true}\n'),
-    "/ndjson_no_last_newline": ndjson(b'{"response":"a","done":false}\n{"response":"","done":true}'),
-    "/ndjson_never_done": ndjson(b'{"response":"a","done":false}\n' * 3),
-    "/ndjson_error_line": ndjson(b'{"response":"a","done":false}\n{"error":"unexpected EOF"}\n'),
-    "/ndjson_huge_line": ndjson(b'{"response":"' + b"x" * (3 << 20) + b'"}\n'),
-    "/ndjson_blank_lines": ndjson(b'\n\n{"response":"a","done":false}\n\n{"done":true}\n'),
-    "/ndjson_bad_utf8": ndjson(b'{"response":"\xff","done":true}\n'),
+    **streams.WHOLE,
 }
 
 
 async def _forever(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
     await reader.read()
-
-
-def _reset(writer: StreamWriter) -> None:
-    raw = writer.get_extra_info("socket")
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
-
-
-def drip(data: bytes, first: bytes = b"", every: float = 0.02) -> Handler:
-    """One byte at a time: no read ever times out."""
-
-    async def handler(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
-        writer.write(first)
-        for byte in data * 1000:
-            writer.write(bytes([byte]))
-            await writer.drain()
-            await asyncio.sleep(every)
-
-    return handler
-
-
-def endless(data: bytes, first: bytes = b"") -> Handler:
-    """As much as the other side takes."""
-    burst = data * max(1, BURST // len(data))
-
-    async def handler(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
-        writer.write(first)
-        while True:
-            writer.write(burst)
-            await writer.drain()
-            await asyncio.sleep(PAUSE)
-
-    return handler
 
 
 def repeated(first: bytes, unit: bytes, last: bytes) -> Handler:
@@ -259,62 +169,6 @@ def repeated(first: bytes, unit: bytes, last: bytes) -> Handler:
         writer.write(last)
         await writer.drain()
         writer.close()
-
-    return handler
-
-
-def then_hang(data: bytes) -> Handler:
-    async def handler(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
-        writer.write(data)
-        await reader.read()
-
-    return handler
-
-
-def then_close(data: bytes) -> Handler:
-    async def handler(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
-        writer.write(data)
-        await writer.drain()
-        writer.close()
-
-    return handler
-
-
-def then_reset(data: bytes) -> Handler:
-    async def handler(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
-        writer.write(data)
-        await writer.drain()
-        await asyncio.sleep(0.02)
-        _reset(writer)
-
-    return handler
-
-
-def in_segments(first: bytes, *parts: bytes) -> Handler:
-    """Chunks whose size, data and end each come by themselves."""
-
-    async def handler(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
-        for piece in (
-            first,
-            *(piece for part in parts for piece in (b"%x\r\n" % len(part), part, b"\r\n")),
-            b"0\r\n\r\n",
-        ):
-            writer.write(piece)
-            await writer.drain()
-            await asyncio.sleep(0.005)
-        await reader.read()
-
-    return handler
-
-
-def then_stray(data: bytes, stray: bytes) -> Handler:
-    """A good answer, and a moment later bytes that nobody asked for."""
-
-    async def handler(reader: StreamReader, writer: StreamWriter, request: bytes) -> None:
-        writer.write(data)
-        await asyncio.sleep(0.02)
-        writer.write(stray)
-        await reader.read()
 
     return handler
 
@@ -413,19 +267,5 @@ SLOW: dict[str, Handler] = {
     "/reuse_close": then_close(jsonish(_DOC)),
     "/reuse_reset": then_reset(jsonish(_DOC)),
     "/reuse_stray": then_stray(jsonish(_DOC), b"HTTP/1.1 500 Stray\r\nContent-Length: 0\r\n\r\n"),
-    # SSE
-    "/sse_stalled": then_hang(_STREAM + chunk(delta("Hel"))),
-    "/sse_comments_forever": drip(b": x\n\n", first=_STREAM.replace(b"Transfer-Encoding: chunked\r\n", b"")),
-    "/sse_done_then_hang": then_hang(_STREAM + chunk(delta("hi")) + chunk(FINISH) + chunk(DONE)),
-    "/sse_segments": in_segments(_STREAM, delta("hel"), delta("lo"), FINISH, DONE),
-    "/sse_cut": then_close(_STREAM + chunk(delta("Hel"))),
-    "/sse_reset": then_reset(_STREAM + chunk(delta("Hel"))),
-    "/sse_flood": endless(chunk(b"data: x\n\n"), first=_STREAM),
-    "/sse_line_endless": endless(chunk(b"x" * 4096), first=_STREAM + chunk(b"data: ")),
-    # NDJSON
-    "/ndjson_stalled": then_hang(_LINES + chunk(b'{"response":"a","done":false}\n')),
-    "/ndjson_segments": in_segments(_LINES, b'{"response":"a","done":false}\n', b'{"response":"","done":true}\n'),
-    "/ndjson_cut": then_close(_LINES + chunk(b'{"response":"a","do')),
-    "/ndjson_flood": endless(chunk(b"{}\n"), first=_LINES),
-    "/ndjson_done_then_hang": then_hang(_LINES + chunk(b'{"response":"a","done":true}\n')),
+    **streams.SLOW,
 }

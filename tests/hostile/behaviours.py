@@ -116,6 +116,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     _row("status", "status_302", OK),
     _row("status", "status_401_echo", OK),
     _row("status", "status_429", OK),
+    _row("status", "status_429_for_ever", OK),
     _row("status", "status_503_loading", OK),
     _row("status", "status_999", R.PROTOCOL),
     _row("status", "status_000", R.PROTOCOL),
@@ -204,26 +205,32 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
             "json_long_escapes", "json_deeper_and_deeper",
         )
     ),
+    # Three rows that follow one another share the second round: floods stand apart from what must be quick.
+    _row("sse", "sse_flood", R.TOO_LARGE, R.TIMEOUT, fast=False, stream=True),
     _row("sse", "sse_stalled", R.TIMEOUT, fast=False, stream=True),
     _row("sse", "sse_comments_forever", R.TIMEOUT, fast=False, stream=True),
+    _row("sse", "sse_finish_then_hang", R.TIMEOUT, fast=False, stream=True),
     _row("sse", "sse_done_then_hang", R.TIMEOUT, fast=False, stream=True),
     _row("sse", "sse_segments", OK, stream=True),
     _row("sse", "sse_cut", R.TRUNCATED, stream=True),
     _row("sse", "sse_reset", R.RESET, stream=True),
-    _row("sse", "sse_flood", R.TOO_LARGE, R.TIMEOUT, fast=False, stream=True),
     _row("sse", "sse_line_endless", R.TOO_LARGE, R.TIMEOUT, fast=False, stream=True),
-    _row("sse", "sse_huge_event", R.TOO_LARGE, stream=True),
+    # The body may be as large: it is the event that is too long.
+    _row("sse", "sse_huge_event", R.TOO_LARGE, stream=True, large=True),
     *(
         _row("sse", path[1:], OK, stream=True)
         for path in WHOLE
         if path.startswith("/sse_") and path != "/sse_huge_event"
     ),
+    _row("ndjson", "ndjson_flood", R.TOO_LARGE, R.TIMEOUT, fast=False, stream=True),
     _row("ndjson", "ndjson_stalled", R.TIMEOUT, fast=False, stream=True),
+    _row("ndjson", "ndjson_blank_forever", R.TIMEOUT, fast=False, stream=True),
     _row("ndjson", "ndjson_done_then_hang", R.TIMEOUT, fast=False, stream=True),
+    _row("ndjson", "ndjson_line_endless", R.TOO_LARGE, R.TIMEOUT, fast=False, stream=True),
     _row("ndjson", "ndjson_segments", OK, stream=True),
     _row("ndjson", "ndjson_cut", R.TRUNCATED, stream=True),
-    _row("ndjson", "ndjson_flood", R.TOO_LARGE, R.TIMEOUT, fast=False, stream=True),
-    _row("ndjson", "ndjson_huge_line", R.TOO_LARGE, stream=True),
+    _row("ndjson", "ndjson_reset", R.RESET, stream=True),
+    _row("ndjson", "ndjson_huge_line", R.TOO_LARGE, stream=True, large=True),
     *(
         _row("ndjson", path[1:], OK, stream=True)
         for path in WHOLE
@@ -240,7 +247,8 @@ UNLISTED = (set(WHOLE) | set(SLOW)) - {row.path for row in BEHAVIOURS} - _HELPER
 class Peer:
     """A port of the hostile server, what a call to it may be told to be, and whether that is known at once.
 
-    `reasons`: what the transport may say (OK: an answer); `means`: what a protocol makes of that answer.
+    `reasons`: what the transport may say (OK: an answer); `means`: what a protocol makes of that answer. `repeat`:
+    called again on a kept connection, a moment later.
     """
 
     port: str
@@ -249,9 +257,10 @@ class Peer:
     scheme: str = "grpc"
     host: str = "127.0.0.1"
     means: str = "healthy"
+    repeat: bool = False
 
     def __str__(self) -> str:
-        return f"{self.scheme}-{self.port}"
+        return f"{self.scheme}-{self.port if self.host == '127.0.0.1' else self.host.replace('.invalid', '_name')}"
 
 
 def peer(port: str, *reasons: Reason | None, **more: object) -> Peer:
@@ -268,6 +277,7 @@ PEERS = (
     peer("main", R.PROTOCOL),  # HTTP/1.1
     peer("tls_good", R.PROTOCOL, R.DISCONNECTED, R.RESET),  # TLS
     peer("mute", R.DNS, host="unknown.invalid"),
+    peer("mute", R.DNS, host="swallowed.invalid", fast=False),
     peer("noise", R.TLS, scheme="grpcs"),
     peer("mute", R.TIMEOUT, scheme="grpcs", fast=False),
     peer("tls_good", R.PROTOCOL, scheme="grpcs"),  # HTTP/1.1 over TLS
@@ -277,10 +287,13 @@ PEERS = (
     peer("tls_old", R.TLS, scheme="grpcs"),
     peer("tls_client_certificate", R.TLS, R.RESET, R.DISCONNECTED, scheme="grpcs"),
     peer("h2_serving", OK),
+    peer("h2_served_and_closed", OK, repeat=True),
+    peer("h2_served_and_left", OK, repeat=True),
     peer("h2_no_greeting", R.TIMEOUT, fast=False),
     peer("h2_silence", R.TIMEOUT, fast=False),
     peer("h2_stall", R.TIMEOUT, fast=False),
     peer("h2_no_end", R.TIMEOUT, fast=False),
+    peer("h2_head_drip", R.TIMEOUT, fast=False),
     peer("h2_drip", R.TIMEOUT, fast=False),
     # grpcio has bounds of its own (what was not asked for, too), and hangs up where they are met first.
     peer("h2_message_endless", R.TOO_LARGE, R.PROTOCOL),
@@ -299,6 +312,7 @@ PEERS = (
     peer("h2_reset_in_message", R.RESET),
     peer("h2_two_messages", R.PROTOCOL),
     peer("h2_no_message", R.PROTOCOL),
+    peer("h2_short_message", R.PROTOCOL),
     peer("h2_no_trailers", R.PROTOCOL),
     peer("h2_html", R.PROTOCOL),
     peer("h2_zip_bomb", R.TOO_LARGE),
@@ -308,5 +322,7 @@ PEERS = (
     peer("h2_not_serving", OK, means="not_ready"),
     peer("h2_injection", OK, means="http_status"),
     peer("h2_unauthenticated", OK, means="auth"),
+    peer("h2_gateway_401", OK, means="auth"),
+    peer("h2_gateway_503", OK, means="http_status"),
     peer("h2_busy", OK, means="overloaded"),
 )

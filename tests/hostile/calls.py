@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain, repeat
 
 from exporter.transport import frames
-from tests.hostile.answers import BURST, PAUSE
+from tests.hostile.ways import BURST, PAUSE
 from tests.support.http2 import END_HEADERS, END_STREAM, GRPC, HEADERS, Peer, Step, fields, frame, trailers
 
 #: Longer than anybody waits.
@@ -48,18 +48,31 @@ def failing(code: int, text: bytes) -> bytes:
     return frame(frames.HEADERS, END_HEADERS | END_STREAM, 1, fields(*pairs))
 
 
+def _gateway(status: int) -> list[Step]:
+    """A page, from somebody who has never heard of gRPC."""
+    head = fields((b"content-type", b"text/html"), status=status)
+    return [frame(frames.HEADERS, END_HEADERS, 1, head), frame(frames.DATA, END_STREAM, 1, b"<html>"), FOREVER]
+
+
 _PACKED = frame(frames.HEADERS, END_HEADERS, 1, fields(GRPC, (b"grpc-encoding", b"gzip")))
+#: The beginning of a block of headers, the last of which is long.
+_HEAD = frame(frames.HEADERS, END_HEADERS, 1, (b"\x88\x00\x01x\x7f\xff\x7a").ljust(16000, b"v"))[:20]
+#: No call after the first.
+_GONE = frame(frames.GOAWAY, 0, 0, b"\0\0\0\1\0\0\0\0")
 #: The beginning of a message of nearly four gigabytes.
 _HUGE = frame(frames.DATA, 0, 1, b"\0\xff\xff\xff\xff")
 
 #: What is said after the greeting of HTTP/2 and a call; then the connection is closed.
 CALLS: Mapping[str, Peer] = {
     "h2_serving": Peer([HEADERS, message(SERVING), OK, FOREVER]),
+    "h2_served_and_closed": Peer([HEADERS, message(SERVING), OK]),
+    "h2_served_and_left": Peer([HEADERS, message(SERVING), OK, _GONE, FOREVER]),
     "h2_no_greeting": Peer([FOREVER], greeting=b""),
     "h2_silence": Peer([FOREVER]),
     "h2_stall": Peer([HEADERS, message(SERVING)[:9], FOREVER]),
     "h2_no_end": Peer([HEADERS, message(SERVING), FOREVER]),
     "h2_drip": Peer(Drip(HEADERS + frame(frames.DATA, 0, 1, b"\0\0\0\x3f\0" + bytes(16000))[:14], b"\0")),
+    "h2_head_drip": Peer(Drip(_HEAD, b"v")),
     "h2_message_endless": Peer(Endless(HEADERS + _HUGE, frame(frames.DATA, 0, 1, bytes(16384)))),
     "h2_ping_flood": Peer(Endless(b"", frame(6, 0, 0, bytes(8)))),
     "h2_settings_flood": Peer(Endless(b"", frame(frames.SETTINGS, 0, 0))),
@@ -80,9 +93,12 @@ CALLS: Mapping[str, Peer] = {
     "h2_reset_in_message": Peer([HEADERS, message(SERVING)[:9], 0.02, None]),
     "h2_two_messages": Peer([HEADERS, message(SERVING), message(SERVING), OK, FOREVER]),
     "h2_no_message": Peer([HEADERS, OK, FOREVER]),
+    "h2_short_message": Peer([HEADERS, frame(frames.DATA, 0, 1, b"\0\0\0\0\x40\x08\x01"), OK, FOREVER]),
     "h2_no_trailers": Peer([HEADERS, frame(frames.DATA, END_STREAM, 1, b"\0\0\0\0\2\x08\x01"), FOREVER]),
     "h2_html": Peer([frame(frames.HEADERS, END_HEADERS, 1, fields((b"content-type", b"text/html"))),
                      frame(frames.DATA, END_STREAM, 1, b"<html>"), FOREVER]),
+    "h2_gateway_401": Peer(_gateway(401)),
+    "h2_gateway_503": Peer(_gateway(503)),
     "h2_zip_bomb": Peer([_PACKED, message(gzip.compress(bytes(16 << 20), 9), packed=True), OK, FOREVER]),
     "h2_packed": Peer([_PACKED, message(gzip.compress(SERVING), packed=True), OK, FOREVER]),
     "h2_packed_lie": Peer([_PACKED, message(SERVING, packed=True), OK, FOREVER]),

@@ -21,7 +21,7 @@ _TEXT = ("body_until_close", "over_long", "second_answer", "chunked_ok", "empty_
 _NOTHING = ("status_204_body", "status_204_close")
 _REFUSED = {
     "status_304": "redirect", "status_302": "redirect", "status_401_echo": "auth", "status_429": "rate_limited",
-    "status_503_loading": "not_ready", "error_with_br": "rate_limited",
+    "status_429_for_ever": "rate_limited", "status_503_loading": "not_ready", "error_with_br": "rate_limited",
 }  # fmt: skip
 #: Whole, sound, and JSON of another kind than a model's answer.
 _OTHER = (
@@ -40,21 +40,32 @@ MEANING: Mapping[str, Mapping[str, str]] = {
     | dict.fromkeys(_OTHER, "malformed")
     | {
         "sse_no_finish": "incomplete", "sse_comments_only": "empty", "sse_empty": "empty", "sse_bad_utf8": "malformed",
-        "sse_error_event": "error_event", "sse_thousands": "expectation", "sse_not_json": "malformed",
+        "sse_error_event": "error_event", "sse_role_only": "empty", "sse_thousands": "expectation",
+        "sse_not_json": "malformed", "sse_deep": "malformed", "sse_wrong_types": "empty",
         "sse_json_instead": "error_event",
     },
     "ollama": _REFUSED
     | dict.fromkeys(_NOTHING, "empty")
     | dict.fromkeys((*_TEXT, *_OTHER), "malformed")
-    | {"ndjson_never_done": "incomplete", "ndjson_error_line": "error_event", "ndjson_bad_utf8": "malformed"},
+    | {
+        "ndjson_never_done": "incomplete", "ndjson_blank_only": "empty", "ndjson_empty": "empty",
+        "ndjson_done_alone": "empty", "ndjson_multi_line": "malformed", "ndjson_lone_cr": "malformed",
+        "ndjson_bad_utf8": "malformed", "ndjson_error_line": "error_event", "ndjson_thousands": "expectation",
+        "ndjson_not_json": "malformed", "ndjson_deep": "malformed", "ndjson_json_instead": "error_event",
+    },
 }  # fmt: skip
 
 #: What a stream's reader says where the transport alone would say something else, or would go on waiting.
 STREAMED: Mapping[str, str] = {
+    "sse_comments_forever": "timeout_first_token timeout",
+    "sse_finish_then_hang": "timeout",
     "sse_done_then_hang": "healthy",
+    "sse_flood": "too_large timeout",
+    "sse_line_endless": "too_large timeout_first_token timeout",
+    "ndjson_blank_forever": "timeout_first_token timeout",
     "ndjson_done_then_hang": "healthy",
-    "sse_flood": "malformed",
-    "ndjson_flood": "malformed timeout timeout_first_token too_large",
+    "ndjson_flood": "too_large timeout_first_token timeout",
+    "ndjson_line_endless": "too_large timeout_first_token timeout",
 }
 
 #: What a reason of the transport may be called by who waits for more than bytes.

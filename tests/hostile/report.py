@@ -35,6 +35,10 @@ def show(lines: Sequence[Line], whole: Whole) -> int:
         print(f"over the deadline: at most {max(0.0, max(slow)) * 1000:.0f} ms, the way through /probe included")
     for name, number in whole.numbers.items():
         print(f"{name}: {number}")
+    for line in lines:
+        if line.wrong:  # once more, at the end: of long output the end is what is read, or what is left
+            said, wrong = "/".join(sorted(line.verdicts)), "; ".join(dict.fromkeys(line.wrong))
+            print(f"DOES NOT HOLD: {line.row.key}, told to be {said}: {wrong}")
     for wrong in dict.fromkeys(whole.wrong):
         print(f"DOES NOT HOLD: {wrong}")
     print(f"{len(lines) - bad} of {len(lines)} rows hold")

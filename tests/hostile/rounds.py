@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from tests.hostile.rows import Row
+from tests.hostile.rows import SLOW, Row, late
 from tests.hostile.subjects import Blackbox, Exporter, ask, planted
 from tests.support.proc import Proc
 
 COPIES = 20
 #: Rows whose time is all spent waiting go through a round this many at a time: alone, and in twenty copies.
 WAITING = {1: 8, COPIES: 3}
-#: Times that a row may show how fast it can be: what the machine does beside makes a run longer, never shorter.
+#: Times that a row may show how fast and how small it can be: what the machine does beside makes a run longer, and what
+#: the allocator gave back just before makes it larger, never the other way round.
 TRIES = 3
 #: Seconds above the deadline in which a run must have ended, and the part of it that a fault seen at once may take.
 SLACK, PART = 0.05, 0.8
@@ -48,6 +49,7 @@ class Rounds:
         self._control = control
         self._session = session
         self._proc = Proc(subject.pid)
+        self._late: dict[int, float] = {}
         self.lines = {row.key: Line(row) for row in rows}
 
     async def warm(self) -> None:
@@ -91,26 +93,25 @@ class Rounds:
             runs = [(line, self._run(line)) for line in lines for _ in range(copies)]
             took = await asyncio.gather(*(run for _, run in runs))
             grown = max(0.0, self._proc.peak() - before)
-            longest: dict[str, float] = {}
-            late: list[Line] = []
+            slow: list[Line] = []
             for line in lines:
                 mine = [run for (other, _), run in zip(runs, took, strict=True) if other is line]
-                longest[line.row.key] = max(seconds for seconds, _ in mine)
+                longest = max(seconds for seconds, _ in mine)
                 said = {verdict for _, verdict in mine}
                 line.verdicts |= said - line.odd(said)
-                if line.odd(said) or longest[line.row.key] > await self._bound(line.row, len(runs)):
-                    late.append(line)
-                line.seconds[name] = min(longest[line.row.key], line.seconds.get(name, 1e9))
-                line.memory[name] = grown
-            if not late:
+                if line.odd(said) or not await self._in_time(line.row, longest, len(runs)):
+                    slow.append(line)
+                line.seconds[name] = min(longest, line.seconds.get(name, 1e9))
+                line.memory[name] = min(grown, line.memory.get(name, 1e9))
+            large = [line for line in lines if line.memory[name] > (MEMORY + line.row.max_body) * len(runs)]
+            if not slow and not large:
                 break
-        for line in late:
-            line.wrong.append(f"{name}: late")
+        for what, wrong in (("late", slow), ("memory", large)):
+            for line in wrong:
+                line.wrong.append(f"{name}: {what}")
         stayed = await asyncio.to_thread(self._proc.settled, open_before + 2)
         for line in lines:
             line.left = max(line.left, stayed)
-            if grown > (MEMORY + line.row.max_body) * len(runs):
-                line.wrong.append(f"{name}: memory")
 
     async def _run(self, line: Line) -> tuple[float, str]:
         began = time.perf_counter()
@@ -119,18 +120,29 @@ class Rounds:
             line.wrong.append("the secret")
         return time.perf_counter() - began, verdict
 
-    async def _bound(self, row: Row, copies: int) -> float:
-        """Seconds a run may take, as its client sees them: a healthy server's runs tell what the way there takes."""
+    async def _in_time(self, row: Row, seconds: float, copies: int) -> bool:
+        """Whether a run took no longer than it may, as its client sees it."""
         if row.fast:
-            return PART * row.timeout
-        return row.timeout + SLACK + 2 * await self.overhead(copies)
+            return seconds <= PART * row.timeout
+        over = seconds - row.timeout - SLACK
+        if over > 2 * self._late.get(copies, 0.0):
+            self._late[copies] = await self.way(copies)
+        return over <= 2 * self._late.get(copies, 0.0)
+
+    async def way(self, copies: int) -> float:
+        """Seconds after its answer in which a client has the last of so many runs that a healthy server answers all at
+        once, and as late as other rows have their deadlines: what the way to the client takes.
+        """
+        return await self._slowest(late(self._control), copies) - SLOW
 
     async def overhead(self, copies: int) -> float:
         """Seconds that the slowest of so many healthy runs at once takes."""
+        return await self._slowest(self._control, copies)
 
+    async def _slowest(self, control: Row, copies: int) -> float:
         async def one() -> float:
             began = time.perf_counter()
-            verdict, _ = await ask(self._session, self._subject, self._control, 30.0)
+            verdict, _ = await ask(self._session, self._subject, control, 30.0)
             assert verdict == "healthy", f"a healthy server is told to be {verdict}"
             return time.perf_counter() - began
 

@@ -1,7 +1,7 @@
 """The rows of the table: every behaviour, put to every protocol that can meet it, and the verdict it must get."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.hostile.behaviours import BEHAVIOURS, DEFAULT_MAX_BODY, PEERS, Behaviour, Group, Peer
@@ -88,6 +88,11 @@ def control(hostile: Hostile, name: str = "on-demand") -> Row:
     return Row("control", "http", url, frozenset({HEALTHY}), True, module)
 
 
+def late(control: Row) -> Row:
+    """The same, of which the answer comes when the deadline of other rows is."""
+    return replace(control, url=f"{control.url.partition('/control/')[0]}/late/{SLOW}")
+
+
 def timing(fast: bool) -> dict[str, Any]:
     """Of a row's probe: on the schedule each runs once in the time of the last round, or twice."""
     return {"timeout": f"{(FAST if fast else SLOW) * 1000:.0f}ms", "interval": "12s"}
@@ -138,7 +143,7 @@ def _expected(row: Behaviour, protocol: str) -> frozenset[str]:
 
 def _called(peer: Peer, hostile: Hostile) -> Row:
     return Row(
-        f"{peer}" if peer.host == "127.0.0.1" else "grpc-unknown_name",
+        f"{peer}",
         "grpc_health",
         f"{peer.scheme}://{peer.host}:{hostile.ports[peer.port]}",
         frozenset(peer.means if reason is None else str(reason) for reason in peer.reasons)
@@ -148,6 +153,7 @@ def _called(peer: Peer, hostile: Hostile) -> Row:
             "protocol": "grpc_health",
             "tls": {"ca_file": hostile.ca_file},
             "max_body": f"{MAX_BODY}B",
+            "connection": "keep_alive" if peer.repeat else "fresh",
             "auth": {"bearer": SECRET, "hosts": ["*"]},
             "probes": {"health": timing(peer.fast)},
         },

@@ -17,8 +17,10 @@ from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.hostile.answers import SLOW, WHOLE, _reset, jsonish
+from tests.hostile import ways
+from tests.hostile.answers import SLOW, WHOLE
 from tests.hostile.calls import CALLS
+from tests.hostile.ways import jsonish
 
 Serve = Callable[[StreamReader, StreamWriter], Awaitable[None]]
 
@@ -42,6 +44,9 @@ async def talk(reader: StreamReader, writer: StreamWriter) -> None:
         path = request.split(b" ")[1].decode("latin-1")
         if path.startswith("/control/"):
             arrivals.setdefault(path, []).append(time.monotonic())
+            path = "/ok"
+        elif path.startswith("/late/"):
+            await asyncio.sleep(float(path.removeprefix("/late/")))
             path = "/ok"
         elif path == "/arrivals":
             writer.write(jsonish(json.dumps({"arrivals": arrivals, "pauses": pauses}).encode()))
@@ -77,7 +82,7 @@ async def close(reader: StreamReader, writer: StreamWriter) -> None:
 
 async def reset(reader: StreamReader, writer: StreamWriter) -> None:
     """Reset on accept."""
-    _reset(writer)
+    ways.reset(writer)
 
 
 async def mute(reader: StreamReader, writer: StreamWriter) -> None:

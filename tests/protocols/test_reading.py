@@ -133,6 +133,17 @@ def test_what_is_no_json_from_its_beginning_is_malformed_however_much_there_is()
         assert caught.value.reason is Reason.MALFORMED
 
 
+def test_nothing_of_a_large_body_is_kept_for_the_next():
+    body = b"{" + b",".join(b'"a key nobody had before, %d": 1' % number for number in range(20_000)) + b"}"
+    parse(body)
+    tracemalloc.start()
+    try:
+        assert len(parse(body.replace(b"before", b"either"))) == 20_000
+        assert tracemalloc.get_traced_memory()[0] < 20_000
+    finally:
+        tracemalloc.stop()
+
+
 async def test_one_large_body_at_a_time_and_the_loop_has_half_of_it():
     busy: list[tuple[float, float]] = []
 

@@ -55,9 +55,9 @@ def test_a_hostile_page_takes_no_more_time_than_a_large_one():
 
     def took(size):
         page = b"a{" + b'"x",' * size + b"\n" + b'a{x="\\' * size
-        began = time.perf_counter()
+        began = time.thread_time()
         sums(page, ("a",))
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     took(1000)
     assert min(took(80_000) for _ in range(3)) < 40 * min(took(10_000) for _ in range(3))

@@ -164,9 +164,12 @@ async def test_a_message_without_end_is_left_at_the_bound(talk):
     assert failure.reason is Reason.TOO_LARGE
 
 
-async def test_http_errors_of_a_gateway(talk):
-    reply = await talk(frame(frames.HEADERS, END_HEADERS | END_STREAM, 1, fields((b"server", b"x"), status=503)))
+@pytest.mark.parametrize("body", [b"", b"<html>"])
+async def test_http_errors_of_a_gateway(talk, body):
+    head = frame(frames.HEADERS, END_HEADERS | (0 if body else END_STREAM), 1, fields((b"server", b"x"), status=503))
+    reply = await talk(head, *([frame(frames.DATA, END_STREAM, 1, body)] if body else []))
     assert isinstance(reply, Reply)
+    assert reply.ended
     assert reply.code == 14
     assert reply.message.endswith("503")
 
