@@ -17,10 +17,8 @@ STEPS = (700, 2, 100_000)
 RUNS = 64
 #: Seconds after which all is looked at once more: the runs leave nothing for it, as far as anybody knows.
 HOUR = 3600.0
-#: Bounds of glibc's (malloc.h), and bytes: a piece so large is the system's again once it is free, and what is free at
-#: the end of the heap is cut off when there is more.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
-ALONE, SPARE = 128 * 1024, 4 * 1024 * 1024
+#: What glibc calls the number of its heaps (malloc.h).
+_ARENA_MAX = -8
 #: Seconds between two looks at the memory taken, and how much more makes it worth giving back.
 LOOK, GROWN = 20.0, 1.05
 
@@ -58,20 +56,17 @@ def in_small_steps() -> None:
     gc.set_threshold(*STEPS)
 
 
-def keep_little() -> None:
-    """Let the C library, where it is glibc, keep no more than a little of what is free. Before there are threads.
-
-    By itself it learns: once a body of 10 MB was freed, the next is taken from among all else, where one small object
-    beside it keeps the room; and each thread keeps what it freed for itself. Twenty such answers would stay for good.
+def one_heap() -> None:
+    """Let threads share one heap, where the C library is glibc. Before there are any. By itself it makes one for each,
+    and the end of these is never given back: what one large answer took, once for every thread that ever read one.
     """
-    mallopt = _libc("mallopt")
-    for parameter, value in ((_MMAP_THRESHOLD, ALONE), (_TRIM_THRESHOLD, SPARE), (_ARENA_MAX, 1)):
-        mallopt(parameter, value)
+    _libc("mallopt")(_ARENA_MAX, 1)
 
 
 async def give_back() -> None:
     """For good: look how much memory is taken, and where it is a part more than after the last time give back what is
-    free between what is not. In a thread: it takes a millisecond for a few MB, in which others may wait for memory.
+    free, in a thread. Not at once, by bounds of glibc's: while large answers come, each would be read into memory that
+    has to be had from the system anew, which takes several milliseconds for 10 MB.
     """
     trim, least = _libc("malloc_trim"), _taken()
     while True:

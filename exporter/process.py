@@ -58,7 +58,7 @@ def run_blocking(
     """`run` on uvloop where it is installed (the extra `fast`), else on asyncio's own loop."""
     _occupy_standard_streams()
     raise_files()
-    garbage.keep_little()
+    garbage.one_heap()
     factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     with contextlib.suppress(ImportError):
         from uvloop import new_event_loop as factory

@@ -16,19 +16,26 @@ _TOLD = "stood still"
 
 
 class _Watch:
-    """`stood` are the seconds for which this process did not get to run so far."""
+    """Looks at the clock all the time."""
 
     def __init__(self) -> None:
-        self.stood = 0.0
-        threading.Thread(target=self._look, name="standstill", daemon=True).start()
+        self._stood, self._last = 0.0, perf_counter()
+        self._one = threading.Lock()
+        threading.Thread(target=self._run, name="standstill", daemon=True).start()
 
-    def _look(self) -> None:
-        never, last = threading.Event(), perf_counter()
-        while not never.wait(LOOK):
+    def stood(self) -> float:
+        """The seconds for which this process did not get to run so far, until this very moment."""
+        with self._one:
             now = perf_counter()
-            if (late := now - last - LOOK) > LATE:
-                self.stood += late
-            last = now
+            if (late := now - self._last - LOOK) > LATE:
+                self._stood += late
+            self._last = now
+            return self._stood
+
+    def _run(self) -> None:
+        never = threading.Event()
+        while not never.wait(LOOK):
+            self.stood()
 
 
 _watch = _Watch()
@@ -45,11 +52,12 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     stood = 0.0
     for _ in range(TRIES):
-        before = _watch.stood
+        before = _watch.stood()
         reports = runtestprotocol(item, nextitem=nextitem, log=False)
-        if _watch.stood == before or not any(report.failed for report in reports):
+        now = _watch.stood()
+        if now == before or not any(report.failed for report in reports):
             break
-        stood += _watch.stood - before
+        stood += now - before
     if stood:
         reports[-1].user_properties.append((_TOLD, stood))
     for report in reports:
