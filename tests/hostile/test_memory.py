@@ -51,11 +51,11 @@ def test_memory_goes_back_after_large_answers(exporter: Exporter, large: list[Ro
     before = proc.rss()
 
     def back() -> bool:
-        print(before, proc.rss()) if __import__("time").time() % 5 < 0.06 else 0
         return proc.rss() <= 1.1 * before
 
     asyncio.run(one_at_a_time(islice(cycle(large), ANSWERS)))
     until("memory after one at a time", back, within=3 * garbage.LOOK)
-    for row in large[::5]:
-        asyncio.run(at_once(row))
+    for row in large:
+        if row.protocol == "open_inference":  # which reads all of it
+            asyncio.run(at_once(row))
     until("memory after many at once", back, within=3 * garbage.LOOK)
