@@ -1,12 +1,13 @@
 """One bad target never touches another."""
 
+import asyncio
 import random
 from collections import Counter
 
 import pytest
 
 from exporter.engine import Limits
-from exporter.model.failure import Reason
+from exporter.model.failure import Failure, Reason
 
 pytestmark = pytest.mark.slow
 
@@ -109,3 +110,24 @@ def test_all_die_at_once_and_come_back_without_a_wave(world):
     assert peak(40) <= 8 * mean
     server.down = None
     assert peak(20) <= 4 * mean
+
+
+def test_whoever_was_cut_off_at_the_same_moment_asks_again_at_moments_of_their_own(world):
+    """A server that restarts resets all it has in flight at once: their waits are drawn, over all of the backoff."""
+    world.engine._runner._random = random.Random(1).random
+    restarts = world.now + 40.0
+
+    async def answer(exchange):
+        await asyncio.sleep(max(0.0, restarts - world.now))
+        raise Failure(Reason.RESET, "the server restarts")
+
+    server = world.server(health=world.ok())
+    world.start(*(world.job(server, f"t{index}", interval=30.0, timeout=10.0) for index in range(1000)))
+    world.advance(32)
+    server.down = answer
+    world.advance(8 + 0.55)  # the first wait is drawn from half a second
+    cut = sum(exchange.closed == restarts for exchange in world.exchanges)
+    again = Counter(int((at - restarts) / 0.05) for at, _ in server.runs if at > restarts)
+    assert cut > 200
+    assert sum(again.values()) >= cut
+    assert max(again.values()) <= cut / 4  # of ten parts

@@ -2,11 +2,11 @@
 
 import asyncio
 import gzip
-import json
 import zlib
 from asyncio import StreamReader, StreamWriter
 
 from tests.hostile import streams
+from tests.hostile.documents import DOCUMENT, DOCUMENTS
 from tests.hostile.ways import (
     BURST,
     Handler,
@@ -23,8 +23,6 @@ from tests.hostile.ways import (
 )
 
 _CHUNKED = head("Content-Type: text/plain", "Transfer-Encoding: chunked")
-_DOC = b'{"ready": true}'
-_TEN_MB = 10 << 20
 _NEARLY_ALL = 9_999_000
 #: 64 MB of nothing as Brotli has them.
 _BROTLI_BOMB = bytes.fromhex(
@@ -56,13 +54,13 @@ def zstd_bomb() -> bytes:
 
 #: Sent at once, whole. The connection stays open where the answer allows it.
 WHOLE: dict[str, bytes] = {
-    "/ok": jsonish(_DOC),
+    "/ok": jsonish(DOCUMENT),
     # headers
     "/header_line_1mb": head("X-Long: " + "a" * (1 << 20), "Content-Length: 0"),
     "/header_nul": b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n",
     "/cookie_spam": head(*(f"Set-Cookie: c{n}=1" for n in range(1000)), "Content-Length: 0"),
-    "/interim_spam": b"HTTP/1.1 100 Continue\r\n\r\n" * 500 + jsonish(_DOC),
-    "/interim_one": b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + jsonish(_DOC),
+    "/interim_spam": b"HTTP/1.1 100 Continue\r\n\r\n" * 500 + jsonish(DOCUMENT),
+    "/interim_one": b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + jsonish(DOCUMENT),
     "/bad_status_line": b"HTTP/1.1 abc\r\n\r\n",
     "/bad_version": b"HTTP/3.9 200 OK\r\nContent-Length: 0\r\n\r\n",
     "/http09": b"hello, I am a very old server\n",
@@ -101,28 +99,28 @@ WHOLE: dict[str, bytes] = {
     + b"X-T: vvvvvvvvvvvvvvvvvvvvvvvvvvvv\r\n" * 20000
     + b"\r\n",
     # encoding
-    "/gzip": encoded("gzip", gzip.compress(_DOC)),
-    "/gzip_members": encoded("gzip", gzip.compress(_DOC[:5]) + gzip.compress(_DOC[5:])),
-    "/deflate": encoded("deflate", zlib.compress(_DOC)),
-    "/deflate_raw": encoded("deflate", raw_deflate(_DOC)),
+    "/gzip": encoded("gzip", gzip.compress(DOCUMENT)),
+    "/gzip_members": encoded("gzip", gzip.compress(DOCUMENT[:5]) + gzip.compress(DOCUMENT[5:])),
+    "/deflate": encoded("deflate", zlib.compress(DOCUMENT)),
+    "/deflate_raw": encoded("deflate", raw_deflate(DOCUMENT)),
     "/gzip_bomb": encoded("gzip", zeros(64 << 20, 31)),
     "/deflate_bomb": encoded("deflate", zeros(64 << 20, 15)),
     "/member_bomb": encoded("gzip", gzip.compress(b"") * 20000),
-    "/gzip_lie": encoded("gzip", _DOC),
-    "/gzip_cut": encoded("gzip", gzip.compress(_DOC * 50)[:-10]),
-    "/gzip_garbage": encoded("gzip", gzip.compress(_DOC) + b"garbage"),
-    "/deflate_lie": encoded("deflate", _DOC),
+    "/gzip_lie": encoded("gzip", DOCUMENT),
+    "/gzip_cut": encoded("gzip", gzip.compress(DOCUMENT * 50)[:-10]),
+    "/gzip_garbage": encoded("gzip", gzip.compress(DOCUMENT) + b"garbage"),
+    "/deflate_lie": encoded("deflate", DOCUMENT),
     "/br": encoded("br", _BROTLI_BOMB),
     "/zstd": encoded("zstd", zstd_bomb()),
-    "/encoding_unknown": encoded("rot13", _DOC),
-    "/encoding_twice": encoded("gzip, gzip", gzip.compress(gzip.compress(_DOC))),
-    "/encoding_identity": encoded("identity", _DOC),
+    "/encoding_unknown": encoded("rot13", DOCUMENT),
+    "/encoding_twice": encoded("gzip, gzip", gzip.compress(gzip.compress(DOCUMENT))),
+    "/encoding_identity": encoded("identity", DOCUMENT),
     # redirects
     "/redirect_loop": head("Location: /redirect_loop2", "Content-Length: 0", status="302 Found"),
     "/redirect_loop2": head("Location: /redirect_loop", "Content-Length: 0", status="302 Found"),
     "/redirect_self": head("Location: /redirect_self", "Content-Length: 0", status="302 Found"),
     "/redirect_ok": head("Location: /ok?x=1", "Content-Length: 0", status="307 Temporary Redirect"),
-    "/ok?x=1": jsonish(_DOC),
+    "/ok?x=1": jsonish(DOCUMENT),
     "/redirect_other_host": head("Location: http://example.invalid/", "Content-Length: 0", status="302 Found"),
     "/redirect_other_port": head("Location: http://127.0.0.1:1/", "Content-Length: 0", status="302 Found"),
     "/redirect_file": head("Location: file:///etc/passwd", "Content-Length: 0", status="302 Found"),
@@ -130,23 +128,7 @@ WHOLE: dict[str, bytes] = {
     "/redirect_none": head("Content-Length: 0", status="302 Found"),
     "/redirect_bad": head("Location: http://[::1", "Content-Length: 0", status="302 Found"),
     # JSON: what is wrong with these is for whoever reads the body
-    "/json_invalid": jsonish(b'{"ready": tru'),
-    "/json_huge": jsonish(b"[" + b"1," * 400_000 + b"1]"),
-    "/json_deep": jsonish(b"[" * 100_000 + b"]" * 100_000),
-    "/json_nan": jsonish(b'{"ready": NaN, "x": Infinity}'),
-    "/json_big_int": jsonish(b'{"n": ' + b"9" * 5000 + b"}"),
-    "/json_duplicate_keys": jsonish(b'{"ready": false, "ready": true}'),
-    "/json_bom": jsonish(b"\xef\xbb\xbf" + _DOC),
-    "/json_bad_utf8": jsonish(b'{"name": "\xff\xfe"}'),
-    "/json_surrogate": jsonish(b'{"name": "\\ud800"}'),
-    "/json_wrong_types": jsonish(b'{"data": 7, "models": {"a": 1}, "ready": "yes"}'),
-    "/json_list": jsonish(b"[]"),
-    "/json_null": jsonish(b"null"),
-    "/json_empty": jsonish(b""),
-    "/json_version_10mb": jsonish(b'{"version": "' + b"9" * (_TEN_MB - 64) + b'"}'),
-    "/json_version_long": jsonish(json.dumps({"name": "n" * 100_000, "version": "9" * 100_000}).encode()),
-    "/json_injection": jsonish(json.dumps({"version": '"} 1\nevil{a="\\', "name": "<img onerror=x>\r\n"}).encode()),
-    "/json_error_in_200": jsonish(b'{"error": {"message": "engine is dead", "code": 500}}'),
+    **{f"/json_{name}": jsonish(document) for name, document in DOCUMENTS.items()},
     **streams.WHOLE,
 }
 
@@ -264,8 +246,8 @@ SLOW: dict[str, Handler] = {
     "/redirect_userinfo": _userinfo,
     "/redirect_echo": _echo_location,
     # reuse
-    "/reuse_close": then_close(jsonish(_DOC)),
-    "/reuse_reset": then_reset(jsonish(_DOC)),
-    "/reuse_stray": then_stray(jsonish(_DOC), b"HTTP/1.1 500 Stray\r\nContent-Length: 0\r\n\r\n"),
+    "/reuse_close": then_close(jsonish(DOCUMENT)),
+    "/reuse_reset": then_reset(jsonish(DOCUMENT)),
+    "/reuse_stray": then_stray(jsonish(DOCUMENT), b"HTTP/1.1 500 Stray\r\nContent-Length: 0\r\n\r\n"),
     **streams.SLOW,
 }

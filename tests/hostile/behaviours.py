@@ -205,7 +205,6 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
             "json_long_escapes", "json_deeper_and_deeper",
         )
     ),
-    # Three rows that follow one another share the second round: floods stand apart from what must be quick.
     _row("sse", "sse_flood", R.TOO_LARGE, R.TIMEOUT, fast=False, stream=True),
     _row("sse", "sse_stalled", R.TIMEOUT, fast=False, stream=True),
     _row("sse", "sse_comments_forever", R.TIMEOUT, fast=False, stream=True),
@@ -286,6 +285,8 @@ PEERS = (
     peer("tls_wrong_host", R.TLS_HOSTNAME, scheme="grpcs"),
     peer("tls_old", R.TLS, scheme="grpcs"),
     peer("tls_client_certificate", R.TLS, R.RESET, R.DISCONNECTED, scheme="grpcs"),
+    peer("h2_tls_good", OK, scheme="grpcs"),
+    peer("h2_tls_near_expiry", OK, scheme="grpcs"),
     peer("h2_serving", OK),
     peer("h2_served_and_closed", OK, repeat=True),
     peer("h2_served_and_left", OK, repeat=True),
@@ -318,10 +319,17 @@ PEERS = (
     peer("h2_zip_bomb", R.TOO_LARGE),
     peer("h2_packed", OK),
     peer("h2_packed_lie", R.ENCODING),
+    peer("h2_packed_unknown", R.ENCODING),
+    peer("h2_header_nul", OK),  # RFC 9113 forbids it, and gRPC's own clients let it pass
+    peer("h2_interim_one", OK, means="protocol"),  # gRPC has no interim answers, and its own clients end there
+    peer("h2_interim_endless", R.TOO_LARGE, R.PROTOCOL),
     peer("h2_nonsense", OK, means="malformed"),
     peer("h2_not_serving", OK, means="not_ready"),
     peer("h2_injection", OK, means="http_status"),
+    peer("h2_status_no_number", R.PROTOCOL),
+    peer("h2_status_unknown", OK, means="http_status"),
     peer("h2_unauthenticated", OK, means="auth"),
+    peer("h2_echo", OK, means="auth"),
     peer("h2_gateway_401", OK, means="auth"),
     peer("h2_gateway_503", OK, means="http_status"),
     peer("h2_busy", OK, means="overloaded"),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain, repeat
 
 from exporter.transport import frames
-from tests.hostile.ways import BURST, PAUSE
+from tests.hostile.ways import BURST, PAUSE, SECRET
 from tests.support.http2 import END_HEADERS, END_STREAM, GRPC, HEADERS, Peer, Step, fields, frame, trailers
 
 #: Longer than anybody waits.
@@ -54,9 +54,15 @@ def _gateway(status: int) -> list[Step]:
     return [frame(frames.HEADERS, END_HEADERS, 1, head), frame(frames.DATA, END_STREAM, 1, b"<html>"), FOREVER]
 
 
-_PACKED = frame(frames.HEADERS, END_HEADERS, 1, fields(GRPC, (b"grpc-encoding", b"gzip")))
+def _packed_as(coding: bytes) -> bytes:
+    return frame(frames.HEADERS, END_HEADERS, 1, fields(GRPC, (b"grpc-encoding", coding)))
+
+
+_PACKED = _packed_as(b"gzip")
 #: The beginning of a block of headers, the last of which is long.
 _HEAD = frame(frames.HEADERS, END_HEADERS, 1, (b"\x88\x00\x01x\x7f\xff\x7a").ljust(16000, b"v"))[:20]
+#: More is to come.
+_INTERIM = frame(frames.HEADERS, END_HEADERS, 1, fields(status=103))
 #: No call after the first.
 _GONE = frame(frames.GOAWAY, 0, 0, b"\0\0\0\1\0\0\0\0")
 #: The beginning of a message of nearly four gigabytes.
@@ -102,9 +108,18 @@ CALLS: Mapping[str, Peer] = {
     "h2_zip_bomb": Peer([_PACKED, message(gzip.compress(bytes(16 << 20), 9), packed=True), OK, FOREVER]),
     "h2_packed": Peer([_PACKED, message(gzip.compress(SERVING), packed=True), OK, FOREVER]),
     "h2_packed_lie": Peer([_PACKED, message(SERVING, packed=True), OK, FOREVER]),
+    "h2_packed_unknown": Peer([_packed_as(b"rot13"), message(SERVING, packed=True), OK, FOREVER]),
+    "h2_header_nul": Peer(
+        [frame(frames.HEADERS, END_HEADERS, 1, fields(GRPC, (b"x", b"a\0b"))), message(SERVING), OK, FOREVER]
+    ),
+    "h2_interim_one": Peer([_INTERIM, HEADERS, message(SERVING), OK, FOREVER]),
+    "h2_interim_endless": Peer(Endless(b"", _INTERIM)),
     "h2_nonsense": Peer([HEADERS, message(b"\xff" * 100), OK, FOREVER]),
     "h2_not_serving": Peer([HEADERS, message(b"\x08\x02"), OK, FOREVER]),
     "h2_injection": Peer([failing(13, b'"} 1%0Aevil{a="%5C%FF <img onerror=x>'), FOREVER]),
+    "h2_status_no_number": Peer([HEADERS, message(SERVING), trailers((b"grpc-status", b"fine")), FOREVER]),
+    "h2_status_unknown": Peer([HEADERS, message(SERVING), trailers((b"grpc-status", b"99")), FOREVER]),
     "h2_unauthenticated": Peer([failing(16, b"who are you"), FOREVER]),
+    "h2_echo": Peer([failing(16, b"nobody is known as " + SECRET.encode()), FOREVER]),
     "h2_busy": Peer([failing(8, b"queue is full"), FOREVER]),
 }  # fmt: skip

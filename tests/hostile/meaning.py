@@ -9,6 +9,7 @@ _JSON = (
     "invalid", "huge", "deep", "nan", "big_int", "duplicate_keys", "bom", "bad_utf8", "surrogate", "wrong_types",
     "list", "null", "empty", "injection", "version_long",
 )  # fmt: skip
+_UNKNOWN = ("duplicate_keys", "surrogate", "wrong_types", "empty", "injection", "version_long")
 _NO_MODEL = (
     {f"json_{name}": "malformed" for name in (*_JSON, "long_text", "deeper_and_deeper")}
     | {
@@ -17,6 +18,8 @@ _NO_MODEL = (
     }
     | {"json_error_in_200": "error_event"}
 )
+#: The same, amid a stream: what is JSON and says nothing to us is passed over.
+_AMID = {name: "malformed" for name in _JSON if name not in _UNKNOWN} | {"error_in_200": "error_event"}
 _TEXT = ("body_until_close", "over_long", "second_answer", "chunked_ok", "empty_header", "no_reason_phrase")
 _NOTHING = ("status_204_body", "status_204_close")
 _REFUSED = {
@@ -36,6 +39,7 @@ MEANING: Mapping[str, Mapping[str, str]] = {
     | dict.fromkeys(("json_injection", "json_version_long", "json_surrogate"), "healthy")
     | {"json_error_in_200": "malformed"},
     "openai": _REFUSED
+    | {f"sse_json_{name}": means for name, means in _AMID.items()}
     | dict.fromkeys((*_TEXT, *_NOTHING), "empty")
     | dict.fromkeys(_OTHER, "malformed")
     | {
@@ -45,6 +49,7 @@ MEANING: Mapping[str, Mapping[str, str]] = {
         "sse_json_instead": "error_event",
     },
     "ollama": _REFUSED
+    | {f"ndjson_json_{name}": means for name, means in _AMID.items()}
     | dict.fromkeys(_NOTHING, "empty")
     | dict.fromkeys((*_TEXT, *_OTHER), "malformed")
     | {

@@ -39,6 +39,8 @@ def show(lines: Sequence[Line], whole: Whole) -> int:
         if line.wrong:  # once more, at the end: of long output the end is what is read, or what is left
             said, wrong = "/".join(sorted(line.verdicts)), "; ".join(dict.fromkeys(line.wrong))
             print(f"DOES NOT HOLD: {line.row.key}, told to be {said}: {wrong}")
+        for once in line.unsteady:
+            print(f"UNSTEADY: {line.row.key}, {once} among the others, and not when asked again")
     for wrong in dict.fromkeys(whole.wrong):
         print(f"DOES NOT HOLD: {wrong}")
     print(f"{len(lines) - bad} of {len(lines)} rows hold")

@@ -7,11 +7,11 @@ from typing import Any
 from tests.hostile.behaviours import BEHAVIOURS, DEFAULT_MAX_BODY, PEERS, Behaviour, Group, Peer
 from tests.hostile.meaning import ALSO, MEANING, STREAMED
 from tests.hostile.process import Hostile
+from tests.hostile.ways import SECRET
 
 #: Seconds. Rows whose fault shows at once get a long timeout that they must not use; the others use theirs up.
 FAST, SLOW = 10.0, 1.0
 MAX_BODY = 1_000_000
-SECRET = "s3cr3t-hostile-bearer"  # it must appear nowhere
 HEALTHY = "healthy"
 
 _ALL: frozenset[Group] = frozenset(
@@ -59,6 +59,11 @@ class Row:
     def key(self) -> str:
         """Its module, and its target."""
         return f"{self.protocol}-{self.name}"
+
+    @property
+    def waits(self) -> bool:
+        """Whether its time is all spent waiting: no fault to be seen, and no flood."""
+        return not self.fast and "too_large" not in self.expected
 
     @property
     def timeout(self) -> float:

@@ -173,6 +173,11 @@ async def main(certificates: Path | None) -> None:
     if certificates is not None:
         for name, context in contexts(certificates).items():
             await listen(name, talk, context)
+        for kind in ("good", "near_expiry"):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificates / f"{kind}.pem")
+            context.set_alpn_protocols(["h2"])
+            await listen(f"h2_tls_{kind}", CALLS["h2_serving"].talk, context)
     print(json.dumps(ports), flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     watching.cancel()

@@ -1,7 +1,9 @@
 """What the hostile server sends as streams, of events and of lines."""
 
+import gzip
 import json
 
+from tests.hostile.documents import AMID, DOCUMENTS
 from tests.hostile.ways import (
     Handler,
     chunk,
@@ -10,6 +12,7 @@ from tests.hostile.ways import (
     head,
     in_segments,
     jsonish,
+    plain,
     then_close,
     then_hang,
     then_reset,
@@ -29,6 +32,11 @@ def sse(*parts: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
 
 def ndjson(*parts: bytes) -> bytes:
     return _LINES + b"".join(chunk(part) for part in parts) + b"0\r\n\r\n"
+
+
+def packed(text: bytes, kind: str) -> bytes:
+    """A whole stream, packed though nobody asked for that."""
+    return plain(gzip.compress(text), "Content-Encoding: gzip", kind=kind)
 
 
 def delta(text: str, **more: object) -> bytes:
@@ -97,6 +105,8 @@ WHOLE: dict[str, bytes] = {
     "/sse_deep": sse(b"data: " + b"[" * 100_000 + b"]" * 100_000 + b"\n\n", DONE),
     "/sse_wrong_types": sse(b'data: {"choices":[{"index":0,"delta":"hi","finish_reason":["stop"]}]}\n\n', DONE),
     "/sse_json_instead": jsonish(b'{"error": {"message": "no stream today"}}'),
+    "/sse_gzip": packed(delta("hel") + delta("lo") + FINISH + DONE, "text/event-stream"),
+    **{f"/sse_json_{name}": sse(delta("hi"), b"data: %s\n\n" % DOCUMENTS[name], FINISH, DONE) for name in sorted(AMID)},
     # NDJSON: what events do, as far as lines can. The finish reason comes with the end marker, so that neither can be
     # late by itself; there are no comments, and blank lines are what keeps a connection alive; a line is one value.
     "/ndjson_ok": ndjson(line("Hel"), line("lo"), LAST),
@@ -126,6 +136,8 @@ WHOLE: dict[str, bytes] = {
     "/ndjson_deep": ndjson(b"[" * 100_000 + b"]" * 100_000 + b"\n", LAST),
     "/ndjson_wrong_types": ndjson(line("", response=7, message="b", done="yes"), line("hi"), LAST),
     "/ndjson_json_instead": jsonish(b'{"error": "no stream today"}'),
+    "/ndjson_gzip": packed(line("Hel") + line("lo") + LAST, "application/x-ndjson"),
+    **{f"/ndjson_json_{name}": ndjson(line("hi"), DOCUMENTS[name] + b"\n", LAST) for name in sorted(AMID)},
 }
 
 SLOW: dict[str, Handler] = {

@@ -11,7 +11,8 @@ from urllib.parse import quote
 import aiohttp
 
 from tests.hostile.process import Hostile
-from tests.hostile.rows import HEALTHY, MAX_BODY, SECRET, Row, control
+from tests.hostile.rows import HEALTHY, MAX_BODY, Row, control
+from tests.hostile.ways import SECRET
 from tests.support import programs
 from tests.support.daemon import Daemon
 from tests.support.ports import free_port

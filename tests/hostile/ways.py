@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 
 Handler = Callable[[StreamReader, StreamWriter, bytes], Awaitable[None]]
 
+#: What every request carries, and some answers: it must appear nowhere.
+SECRET = "s3cr3t-hostile-bearer"
 #: Floods write this much, then let others have their turn.
 BURST = 131072
 PAUSE = 0.005
