@@ -164,11 +164,11 @@ cloudprober: ## the peer that `make bench` compares with beside blackbox_exporte
 	@sh tests/real/servers/install.sh cloudprober
 
 .PHONY: hostile
-hostile: $(STAMP) ## everything a server and a network can do wrong, put to a running exporter: one table (2 minutes)
+hostile: $(STAMP) ## everything a server and a network can do wrong, put to a running exporter: one table (4 minutes)
 	@$(BIN)/python -m tests.hostile $(ARGS)
 
 .PHONY: storms
-storms: $(STAMP) ## reloads, signals and clocks without end, and what they cost (6 minutes)
+storms: $(STAMP) ## reloads, signals and clocks without end, and what they cost (9 minutes)
 	@MODEL_EXPORTER_STORMS=whole $(BIN)/python -m pytest tests/storms -q $(ARGS)
 
 .PHONY: truth

@@ -54,8 +54,9 @@ _DEADLINE_EXCEEDED = 4
 _CLEANING = 0.03
 #: What grpcio says of an answer that is not gRPC but plain HTTP/2, such as a gateway's.
 PLAIN = re.compile(r"http2 header with status: ([1-5]\d\d)")
-#: What it says where a header of the answer is not what gRPC has there: the status is its own, and not the server's.
-_UNREADABLE = re.compile(r"Error parsing '([\w-]+)' metadata")
+#: What it says, with a status of its own and not the server's, of an answer that it could not read. How a server breaks
+#: off a call (RST_STREAM) is no such thing: that stands for a status.
+_UNREADABLE = re.compile(r"No status received$|Stream removed \((?!RST_STREAM)|.*Error parsing '")
 #: Headers that mean nothing to gRPC, or that it writes itself.
 _NOT_METADATA = frozenset({"accept", "accept-encoding", "content-type", "host", "user-agent"})
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
@@ -256,11 +257,10 @@ async def _ask(library: Any, relay: Relay, method: str, message: bytes, metadata
         relay.abort()
         await asyncio.wait((ending,), timeout=_CLEANING)
         raise
-    if unreadable := _UNREADABLE.search(text):
-        name = unreadable[1]
-        reason = Reason.ENCODING if name == "grpc-encoding" else Reason.PROTOCOL
-        raise Failure(reason, f"the answer's {name} is none that gRPC knows")
     if relay.done:
+        if _UNREADABLE.match(text) and not PLAIN.search(text):
+            reason = Reason.ENCODING if "'grpc-encoding'" in text else Reason.PROTOCOL
+            raise Failure(reason, f"not valid gRPC: {text}")
         if code == 0 and body is None:
             raise Failure(Reason.PROTOCOL, "not valid gRPC: all is well, and there is no message")
         if relay.compressed and body:

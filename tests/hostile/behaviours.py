@@ -326,6 +326,9 @@ PEERS = (
     peer("h2_nonsense", OK, means="malformed"),
     peer("h2_not_serving", OK, means="not_ready"),
     peer("h2_injection", OK, means="http_status"),
+    peer("h2_no_status", R.PROTOCOL),
+    peer("h2_bad_name", R.PROTOCOL),
+    peer("h2_broken_off", OK, means="http_status"),  # gRPC has a status for each way to do that
     peer("h2_status_no_number", R.PROTOCOL),
     peer("h2_status_unknown", OK, means="http_status"),
     peer("h2_unauthenticated", OK, means="auth"),

@@ -117,6 +117,11 @@ CALLS: Mapping[str, Peer] = {
     "h2_nonsense": Peer([HEADERS, message(b"\xff" * 100), OK, FOREVER]),
     "h2_not_serving": Peer([HEADERS, message(b"\x08\x02"), OK, FOREVER]),
     "h2_injection": Peer([failing(13, b'"} 1%0Aevil{a="%5C%FF <img onerror=x>'), FOREVER]),
+    "h2_no_status": Peer([HEADERS, message(SERVING), trailers((b"x", b"y")), FOREVER]),
+    "h2_bad_name": Peer(
+        [frame(frames.HEADERS, END_HEADERS, 1, fields(GRPC, (b"X-Upper", b"y"))), message(SERVING), OK, FOREVER]
+    ),
+    "h2_broken_off": Peer([HEADERS, message(SERVING), frame(frames.RST_STREAM, 0, 1, b"\0\0\0\2"), FOREVER]),
     "h2_status_no_number": Peer([HEADERS, message(SERVING), trailers((b"grpc-status", b"fine")), FOREVER]),
     "h2_status_unknown": Peer([HEADERS, message(SERVING), trailers((b"grpc-status", b"99")), FOREVER]),
     "h2_unauthenticated": Peer([failing(16, b"who are you"), FOREVER]),

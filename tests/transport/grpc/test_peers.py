@@ -177,9 +177,9 @@ async def test_http_errors_of_a_gateway(talk, body):
 @pytest.mark.parametrize(
     ("script", "outcome"),
     [
-        ([frame(frames.HEADERS, END_HEADERS | END_STREAM, 1, b"\xff" * 8)], 13),
-        ([HEADERS, MESSAGE, trailers()], 2),
-        ([HEADERS, MESSAGE, trailers((b"grpc-status", b"none"))], 13),
+        ([frame(frames.HEADERS, END_HEADERS | END_STREAM, 1, b"\xff" * 8)], Reason.PROTOCOL),
+        ([HEADERS, MESSAGE, trailers()], Reason.PROTOCOL),
+        ([HEADERS, MESSAGE, trailers((b"grpc-status", b"none"))], Reason.PROTOCOL),
         ([HEADERS, trailers((b"grpc-status", b"0"))], Reason.PROTOCOL),
         # grpcio never comes to an end with these: we do.
         ([HEADERS, MESSAGE, MESSAGE, trailers((b"grpc-status", b"0"))], Reason.PROTOCOL),
