@@ -49,14 +49,14 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_metadata_size", 65536),
     ("grpc.absolute_max_metadata_size", 65536),
 )
-_DEADLINE_EXCEEDED = 4
+_UNKNOWN, _DEADLINE_EXCEEDED = 2, 4
 #: Seconds a call that was given up may take to end.
 _CLEANING = 0.03
 #: What grpcio says of an answer that is not gRPC but plain HTTP/2, such as a gateway's.
 PLAIN = re.compile(r"http2 header with status: ([1-5]\d\d)")
 #: What it says, with a status of its own and not the server's, of an answer that it could not read. How a server breaks
 #: off a call (RST_STREAM) is no such thing: that stands for a status.
-_UNREADABLE = re.compile(r"No status received$|Stream removed \((?!RST_STREAM)|.*Error parsing '")
+_UNREADABLE = re.compile(r"No status received$|Stream removed($| \((?!RST_STREAM))|.*Error parsing '")
 #: Headers that mean nothing to gRPC, or that it writes itself.
 _NOT_METADATA = frozenset({"accept", "accept-encoding", "content-type", "host", "user-agent"})
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
@@ -284,6 +284,8 @@ async def _end_of(library: Any, call: Any) -> tuple[int, str, bytes | None]:
         return 0, "", await call
     except library.AioRpcError as error:
         return int(error.code().value[0]), error.details() or "", None
+    except KeyError as unknown:  # old versions know no word for a status that gRPC does not have; newer ones call it so
+        return _UNKNOWN, f"status {unknown}", None
 
 
 def _timeout(relay: Relay) -> Failure:
