@@ -259,8 +259,7 @@ async def _ask(library: Any, relay: Relay, method: str, message: bytes, metadata
         raise
     if relay.done:
         if _UNREADABLE.match(text) and not PLAIN.search(text):
-            reason = Reason.ENCODING if "'grpc-encoding'" in text else Reason.PROTOCOL
-            raise Failure(reason, f"not valid gRPC: {text}")
+            raise _unreadable(text)
         if code == 0 and body is None:
             raise Failure(Reason.PROTOCOL, "not valid gRPC: all is well, and there is no message")
         if relay.compressed and body:
@@ -275,7 +274,12 @@ async def _ask(library: Any, relay: Relay, method: str, message: bytes, metadata
         raise Failure(Reason.DISCONNECTED, "the server takes no more calls on this connection")
     if code == _DEADLINE_EXCEEDED or perf_counter() >= until:
         raise _timeout(relay)
-    raise Failure(Reason.PROTOCOL, f"not valid gRPC: {text}")
+    raise _unreadable(text)
+
+
+def _unreadable(text: str) -> Failure:
+    """What it means that grpcio could not read the answer, which it may say before all of it has come."""
+    return Failure(Reason.ENCODING if "'grpc-encoding'" in text else Reason.PROTOCOL, f"not valid gRPC: {text}")
 
 
 async def _end_of(library: Any, call: Any) -> tuple[int, str, bytes | None]:

@@ -108,7 +108,7 @@ CALLS: Mapping[str, Peer] = {
     "h2_zip_bomb": Peer([_PACKED, message(gzip.compress(bytes(16 << 20), 9), packed=True), OK, FOREVER]),
     "h2_packed": Peer([_PACKED, message(gzip.compress(SERVING), packed=True), OK, FOREVER]),
     "h2_packed_lie": Peer([_PACKED, message(SERVING, packed=True), OK, FOREVER]),
-    "h2_packed_unknown": Peer([_packed_as(b"rot13"), message(SERVING, packed=True), OK, FOREVER]),
+    "h2_packed_unknown": Peer([_packed_as(b"rot13"), 0.05, message(SERVING, packed=True), OK, FOREVER]),
     "h2_header_nul": Peer(
         [frame(frames.HEADERS, END_HEADERS, 1, fields(GRPC, (b"x", b"a\0b"))), message(SERVING), OK, FOREVER]
     ),
