@@ -47,7 +47,7 @@ def finished(exporter: Daemon, count: int = 1) -> Scrape:
 
 def test_a_score_is_told_kept_and_judged(model: Model, tmp_path: Path) -> None:
     model.wrong = 20
-    with Daemon(tmp_path, config(tmp_path, model)) as exporter:
+    with Daemon(tmp_path, config(tmp_path, model, recheck="60s")) as exporter:
         seen = finished(exporter)
         assert seen.value("model_probe_evaluation_score", evaluation="golden", metric="accuracy") == 40 / 60
         assert seen.value("model_probe_evaluation_threshold", evaluation="golden", metric="accuracy") == 0.9
