@@ -49,14 +49,14 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_metadata_size", 65536),
     ("grpc.absolute_max_metadata_size", 65536),
 )
-_UNKNOWN, _DEADLINE_EXCEEDED = 2, 4
+_UNKNOWN, _DEADLINE_EXCEEDED, _INTERNAL = 2, 4, 13
 #: Seconds a call that was given up may take to end.
 _CLEANING = 0.03
 #: What grpcio says of an answer that is not gRPC but plain HTTP/2, such as a gateway's.
 PLAIN = re.compile(r"http2 header with status: ([1-5]\d\d)")
 #: What it says, with a status of its own and not the server's, of an answer that it could not read. How a server breaks
 #: off a call (RST_STREAM) is no such thing: that stands for a status.
-_UNREADABLE = re.compile(r"No status received$|Stream removed($| \((?!RST_STREAM))|.*Error parsing '")
+_UNREADABLE = re.compile(r"No status received|Stream removed( \((?!RST_STREAM).*\))?|Error parsing '[\w-]+' metadata.*")
 #: Headers that mean nothing to gRPC, or that it writes itself.
 _NOT_METADATA = frozenset({"accept", "accept-encoding", "content-type", "host", "user-agent"})
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
@@ -258,7 +258,7 @@ async def _ask(library: Any, relay: Relay, method: str, message: bytes, metadata
         await asyncio.wait((ending,), timeout=_CLEANING)
         raise
     if relay.done:
-        if _UNREADABLE.match(text) and not PLAIN.search(text):
+        if code in (_UNKNOWN, _INTERNAL) and _UNREADABLE.fullmatch(text) and not PLAIN.search(text):
             raise _unreadable(text)
         if code == 0 and body is None:
             raise Failure(Reason.PROTOCOL, "not valid gRPC: all is well, and there is no message")

@@ -5,11 +5,9 @@ Several verdicts stand side by side where it depends on what came first.
 
 from collections.abc import Mapping
 
-_JSON = (
-    "invalid", "huge", "deep", "nan", "big_int", "duplicate_keys", "bom", "bad_utf8", "surrogate", "wrong_types",
-    "list", "null", "empty", "injection", "version_long",
-)  # fmt: skip
-_UNKNOWN = ("duplicate_keys", "surrogate", "wrong_types", "empty", "injection", "version_long")
+from tests.hostile.documents import AMID, DOCUMENTS
+
+_JSON = DOCUMENTS.keys() - {"version_10mb", "error_in_200"}
 _NO_MODEL = (
     {f"json_{name}": "malformed" for name in (*_JSON, "long_text", "deeper_and_deeper")}
     | {
@@ -18,8 +16,9 @@ _NO_MODEL = (
     }
     | {"json_error_in_200": "error_event"}
 )
-#: The same, amid a stream: what is JSON and says nothing to us is passed over.
-_AMID = {name: "malformed" for name in _JSON if name not in _UNKNOWN} | {"error_in_200": "error_event"}
+#: Amid a stream what is JSON and says nothing to us is passed over.
+_PASSED_OVER = {"duplicate_keys", "surrogate", "wrong_types", "empty", "injection", "version_long"}
+_AMID = dict.fromkeys(AMID - _PASSED_OVER, "malformed")
 _TEXT = ("body_until_close", "over_long", "second_answer", "chunked_ok", "empty_header", "no_reason_phrase")
 _NOTHING = ("status_204_body", "status_204_close")
 _REFUSED = {

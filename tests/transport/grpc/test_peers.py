@@ -180,6 +180,10 @@ async def test_http_errors_of_a_gateway(talk, body):
         ([frame(frames.HEADERS, END_HEADERS | END_STREAM, 1, b"\xff" * 8)], Reason.PROTOCOL),
         ([HEADERS, MESSAGE, trailers()], Reason.PROTOCOL),
         ([HEADERS, MESSAGE, trailers((b"grpc-status", b"none"))], Reason.PROTOCOL),
+        ([HEADERS, MESSAGE, trailers((b"grpc-status", b"99"))], 2),
+        # The server's own words, though they are like what grpcio says.
+        ([HEADERS, trailers((b"grpc-status", b"13"), (b"grpc-message", b"Error parsing 'inputs'"))], 13),
+        ([HEADERS, trailers((b"grpc-status", b"14"), (b"grpc-message", b"Stream removed"))], 14),
         ([HEADERS, trailers((b"grpc-status", b"0"))], Reason.PROTOCOL),
         # grpcio never comes to an end with these: we do.
         ([HEADERS, MESSAGE, MESSAGE, trailers((b"grpc-status", b"0"))], Reason.PROTOCOL),
@@ -191,7 +195,8 @@ async def test_http_errors_of_a_gateway(talk, body):
         ([HEADERS, MESSAGE, trailers(*[(b"x-%d" % n, b"v" * 120) for n in range(200)], (b"grpc-status", b"0"))],
          Reason.PROTOCOL),
     ],
-    ids=["bad-block", "no-status", "odd-status", "no-message", "two-messages", "two-in-a-read",
+    ids=["bad-block", "no-status", "odd-status", "unknown-status", "like-grpcio", "like-grpcio-too",
+         "no-message", "two-messages", "two-in-a-read",
          "more-in-a-frame", "html", "large-trailers",
          "huge-trailers"],
 )  # fmt: skip
